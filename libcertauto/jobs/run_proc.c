@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program, run by argv without a shell, with an environment that is built, in a process group of its
+ * own. It is watched by the loop: output through a socket pair, its end through a pidfd (Linux 5.3), so
+ * the host's SIGCHLD is left alone. */
+#include "jobs/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+
+#define PROC_TIMEOUT_MS 300000
+
+static void proc_reap(certauto_job *job, int flags)
+{
+	struct certauto__run *run = job->run;
+	int status = 0;
+	pid_t pid;
+
+	if (run->pid == 0)
+		return;
+	do
+		pid = waitpid(run->pid, &status, flags);
+	while (pid < 0 && errno == EINTR);
+	if (pid == 0)
+		return;
+	run->pid = 0;
+	/* ECHILD: the host reaps all children itself; then how it ended is unknown, which is no success. */
+	if (pid < 0)
+		job->x.status = 255;
+	else
+		job->x.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void fd_close(certauto_job *job, int *fd)
+{
+	if (*fd < 0)
+		return;
+	certauto__loop_watch(certauto__loop_of(job->object.cx), job, *fd, 0);
+	close(*fd);
+	*fd = -1;
+}
+
+void certauto__proc_close(certauto_job *job)
+{
+	struct certauto__run *run = job->run;
+
+	if (run->pid > 0) {
+		/* The whole group; it cannot refuse, so the wait is as short as the kernel needs. */
+		kill(-run->pid, SIGKILL);
+		kill(run->pid, SIGKILL);
+		proc_reap(job, 0);
+	}
+	if (run->in == run->out)
+		run->in = -1;
+	fd_close(job, &run->in);
+	fd_close(job, &run->out);
+	fd_close(job, &run->pid_fd);
+}
+
+static char **vector_of(const certauto__list *list)
+{
+	char **vector = certauto__alloc((list->n + 1) * sizeof(*vector));
+
+	if (vector != NULL && list->n > 0)
+		memcpy(vector, list->items, list->n * sizeof(*vector));
+	return vector;
+}
+
+/* Signals the host ignores or blocks must not be inherited: a hook would hang on a broken pipe. */
+static int spawn_attributes(posix_spawnattr_t *attributes)
+{
+	sigset_t all, none;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGKILL);
+	sigdelset(&all, SIGSTOP);
+	sigemptyset(&none);
+	if (posix_spawnattr_setsigdefault(attributes, &all) != 0 ||
+	    posix_spawnattr_setsigmask(attributes, &none) != 0 ||
+	    posix_spawnattr_setpgroup(attributes, 0) != 0 ||
+	    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP) != 0)
+		return CERTAUTO_EIO;
+	return 0;
+}
+
+static int spawn(certauto_job *job, int child_fd, pid_t *pid)
+{
+	char **argv = vector_of(&job->x.argv), **environment = vector_of(&job->x.environment);
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int rc = ENOMEM;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	if (argv != NULL && environment != NULL && spawn_attributes(&attributes) == 0 &&
+	    posix_spawn_file_actions_adddup2(&actions, child_fd, 0) == 0 &&
+	    posix_spawn_file_actions_adddup2(&actions, child_fd, 1) == 0 &&
+	    posix_spawn_file_actions_adddup2(&actions, child_fd, 2) == 0)
+		rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environment);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	certauto__free(argv);
+	certauto__free(environment);
+	return rc;
+}
+
+static int add_path(certauto_job *job)
+{
+	return certauto__list_add_text(&job->x.environment,
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+}
+
+static void proc_watch(certauto_job *job)
+{
+	struct certauto__loop *loop = certauto__loop_of(job->object.cx);
+	struct certauto__run *run = job->run;
+	int events = CERTAUTO__HTTP_IN | (job->x.body.len > 0 ? CERTAUTO__HTTP_OUT : 0);
+
+	if (job->x.body.len == 0)
+		shutdown(run->in, SHUT_WR);
+	if (certauto__loop_watch(loop, job, run->out, events) < 0 ||
+	    certauto__loop_watch(loop, job, run->pid_fd, CERTAUTO__HTTP_IN) < 0)
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: cannot be watched", job->x.argv.items[0]);
+	else
+		certauto__job_set_timer(job, job->x.timeout_ms != 0 ? job->x.timeout_ms : PROC_TIMEOUT_MS);
+}
+
+void certauto__proc_start(certauto_job *job)
+{
+	struct certauto__run *run;
+	int pair[2], rc;
+
+	if (job->x.argv.n == 0 || add_path(job) < 0 || (run = certauto__alloc(sizeof(*run))) == NULL) {
+		certauto__run_failed(job, CERTAUTO_EINVAL, "no program to run, or memory is short");
+		return;
+	}
+	run->in = run->out = run->pid_fd = -1;
+	job->run = run;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0], strerror(errno));
+		return;
+	}
+	run->in = run->out = pair[0];
+	/* Only our end: the program expects ordinary descriptors. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	rc = spawn(job, pair[1], &run->pid);
+	close(pair[1]);
+	if (rc != 0) {
+		run->pid = 0;
+		certauto__run_failed(job, rc == ENOENT ? CERTAUTO_ENOTFOUND : rc == EACCES ? CERTAUTO_EPERM : CERTAUTO_EIO,
+			"run %s: %s", job->x.argv.items[0], strerror(rc));
+		return;
+	}
+	if ((run->pid_fd = pidfd_open(run->pid, 0)) < 0) {
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: its end cannot be watched: %s", job->x.argv.items[0], strerror(errno));
+		return;
+	}
+	proc_watch(job);
+}
+
+void certauto__proc_ready(certauto_job *job, int fd, int events)
+{
+	struct certauto__run *run = job->run;
+	int rc;
+
+	if (fd == run->out && (events & CERTAUTO__HTTP_OUT) != 0 && run->written < job->x.body.len) {
+		/* A program that does not read its input is no failure. */
+		if ((rc = certauto__run_write(job)) != 0) {
+			shutdown(run->in, SHUT_WR);
+			run->written = job->x.body.len;
+			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out, CERTAUTO__HTTP_IN);
+		}
+	}
+	if (run->out >= 0 && (events & CERTAUTO__HTTP_IN) != 0) {
+		rc = certauto__run_read(job);
+		if (rc == CERTAUTO_EPROTO || rc == CERTAUTO_ENOMEM) {
+			certauto__run_failed(job, rc, "%s: its output is larger than the limit", job->x.argv.items[0]);
+			return;
+		}
+		if (rc != 0 && fd == run->out)
+			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out, 0);
+	}
+	if (fd != run->pid_fd)
+		return;
+	/* What it left running may hold the output open: the end of the program itself counts. */
+	proc_reap(job, WNOHANG);
+	if (run->pid != 0)
+		return;
+	certauto__run_close(job);
+	certauto__run_finished(job, 0);
+}
