@@ -1,0 +1,96 @@
+"""Fixtures for the flow tests: real servers, one set for each module, and the command under test.
+
+CERTAUTO_BIN names the program to test (default: build/certauto), so that a sanitizer build goes
+through the same tests. CERTAUTO_SWEEP=full visits every moment in the interruption sweeps, not a
+sample.
+"""
+
+import itertools
+import os
+import sys
+
+import pytest
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, TESTS)
+
+# The path above must be set first.
+from real import haproxy, pki, ports  # noqa: E402
+from real.lab import Lab  # noqa: E402
+from real.proc import exit_on_sigterm  # noqa: E402
+
+BINARY = os.environ.get("CERTAUTO_BIN", os.path.join(os.path.dirname(TESTS), "build", "certauto"))
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config):
+    """Refuse to run without a program: tests that are skipped silently prove nothing."""
+    del config
+    if not os.access(BINARY, os.X_OK):
+        pytest.exit(f"no program to test at {BINARY}: run make, or set CERTAUTO_BIN", returncode=2)
+    exit_on_sigterm()
+
+
+class FlowLab(Lab):
+    """A lab with the listeners the tests need, and the command bound to the program under test.
+
+    tls13_port speaks TLS 1.3 only; old_port has a certificate of its own that nobody renews;
+    placeholder is the bundle for placeholder.example.org that HAProxy has from the start, with
+    blank lines in it.
+    """
+
+    def __init__(self, **pebble):
+        self.tls13_port = ports.free_port()
+        self.old_port = ports.free_port()
+        self.placeholder = None
+        super().__init__(front=self._balancer, pebble=pebble)
+
+    def _balancer(self, _lab):
+        folder = self.new_folder("haproxy")
+        certs = os.path.join(folder, "certs")
+        os.mkdir(certs, 0o700)
+        self.placeholder = pki.self_signed_bundle(
+            os.path.join(certs, "placeholder.pem"), "placeholder.example.org"
+        )
+        with open(self.placeholder, "r+", encoding="ascii") as file:
+            text = file.read().replace("-----BEGIN PRIVATE", "\n\n-----BEGIN PRIVATE")
+            file.seek(0)
+            file.write(text + "\n\n")
+        fixed = pki.self_signed_bundle(os.path.join(self.folder, "fixed.pem"), "fixed.example.org")
+        return haproxy.HAProxy(
+            folder,
+            more_binds=[
+                haproxy.tls13_bind(self.tls13_port, certs),
+                haproxy.fixed_bind(self.old_port, fixed),
+            ],
+        )
+
+    def shop(self, *names, **more):
+        """The command with one certificate "shop" for names on this HAProxy."""
+        return super().shop(BINARY, *names, **more)
+
+
+@pytest.fixture(scope="module")
+def lab():
+    """A hard CA: every second nonce is refused, no authorization is used twice."""
+    with FlowLab(nonce_reject=50, authz_reuse=0) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def calm_lab():
+    """A CA without refused nonces, where a run makes the same requests each time."""
+    with FlowLab(nonce_reject=0, authz_reuse=0) as up:
+        yield up
+
+
+@pytest.fixture
+def name():
+    """A host name no other test uses; every name leads to the HAProxy of the lab."""
+    return f"n{next(_numbers)}.example.org"
+
+
+@pytest.fixture
+def binary():
+    """The program under test."""
+    return BINARY
