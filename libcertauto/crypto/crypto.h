@@ -16,7 +16,8 @@
 
 /* ---- random, digests ---- */
 
-int certauto__random(void *out, size_t len, certauto_error *err);   /* CTR_DRBG seeded by getrandom(2), or getrandom itself; fork-safe */
+/* CTR_DRBG seeded by getrandom(2), or getrandom itself; fork-safe */
+int certauto__random(void *out, size_t len, certauto_error *err);
 int certauto__random_hex(char *out, size_t n_bytes, certauto_error *err); /* out: 2 * n_bytes + 1 */
 void certauto__sha256(unsigned char out[32], const void *data, size_t len);
 int certauto__sha256_hex(char out[65], const void *data, size_t len);
@@ -28,34 +29,41 @@ const char *const *certauto__key_types(void);                        /* NULL-ter
 
 /* ---- keys ---- */
 
-typedef struct certauto__pkey certauto__pkey; /* a private key, or only its public half plus a signer */
+typedef struct certauto__pkey certauto__pkey; /* a private key, or only its public half plus a
+                                                 signer */
 
 /* Answers one signature from outside (HSM). alg: "ES256" "ES384" "RS256"; digest is hashed already.
  * Writes fixed-width r||s for EC, the PKCS#1 v1.5 block for RSA. 0 or a negative code. */
-typedef int (*certauto__sign_fn)(void *arg, const char *alg, const unsigned char *digest, size_t digest_len,
-	certauto__buffer *signature, certauto_error *err);
+typedef int (*certauto__sign_fn)(void *arg, const char *alg, const unsigned char *digest,
+	size_t digest_len, certauto__buffer *signature, certauto_error *err);
 
 int certauto__pkey_new(certauto__pkey **out, const char *type, certauto_error *err);
 /* PKCS#8, SEC1 or PKCS#1; PEM or DER; unencrypted. Exactly one key. EINVAL tells what is wrong
  * (truncated, encrypted, a certificate or public key instead, unsupported curve or size). */
 int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, certauto_error *err);
-int certauto__pkey_new_signer(certauto__pkey **out, const void *spki, size_t len, certauto__sign_fn sign, void *arg, certauto_error *err);
+int certauto__pkey_new_signer(certauto__pkey **out, const void *spki, size_t len,
+	certauto__sign_fn sign, void *arg, certauto_error *err);
 void certauto__pkey_free(certauto__pkey *key);
 const char *certauto__pkey_type(const certauto__pkey *key);          /* static */
 int certauto__pkey_is_signer(const certauto__pkey *key);
 /* Unencrypted PKCS#8 PEM ("BEGIN PRIVATE KEY") into a new secret. EUNSUPPORTED for a signer. */
 int certauto__pkey_format(certauto__secret **out, const certauto__pkey *key, certauto_error *err);
-int certauto__pkey_public_der(certauto__buffer *out, const certauto__pkey *key); /* SubjectPublicKeyInfo DER */
-int certauto__pkey_same(const certauto__pkey *a, const certauto__pkey *b);       /* equal public halves: 1 */
+/* SubjectPublicKeyInfo DER */
+int certauto__pkey_public_der(certauto__buffer *out, const certauto__pkey *key);
+/* equal public halves: 1 */
+int certauto__pkey_same(const certauto__pkey *a, const certauto__pkey *b);
 
 /* ---- JWS needs (RFC 7515, 7518, 7638) ---- */
 
 const char *certauto__pkey_jws_alg(const certauto__pkey *key);       /* "ES256" "ES384" "RS256" */
-/* The JWK with members in the order of RFC 7638 and no spaces: {"crv":"P-256","kty":"EC","x":..,"y":..} */
+/* The JWK with members in the order of RFC 7638 and no spaces:
+ * {"crv":"P-256","kty":"EC","x":..,"y":..} */
 int certauto__pkey_jwk(certauto__buffer *out, const certauto__pkey *key);
-int certauto__pkey_thumbprint(certauto__buffer *out, const certauto__pkey *key); /* base64url(SHA-256(jwk)) */
+/* base64url(SHA-256(jwk)) */
+int certauto__pkey_thumbprint(certauto__buffer *out, const certauto__pkey *key);
 /* Signs data with the key's JWS algorithm: EC as fixed-width r||s, RSA PKCS#1 v1.5 with SHA-256. */
-int certauto__pkey_jws_sign(certauto__buffer *out, const certauto__pkey *key, const void *data, size_t len, certauto_error *err);
+int certauto__pkey_jws_sign(certauto__buffer *out, const certauto__pkey *key, const void *data,
+	size_t len, certauto_error *err);
 
 /* ---- certificate signing requests ---- */
 
@@ -63,23 +71,26 @@ typedef struct certauto__req certauto__req;
 
 struct certauto__subject {       /* all optional */
 	const char *common_name;
-	const char *const *others;   /* pairs of attribute name and value, e.g. "O", "Example", NULL-terminated */
+	const char *const *others;   /* pairs of attribute name and value, e.g. "O", "Example",
+	                                NULL-terminated */
 };
 
 /* SAN from names: DNS names, "*." wildcards, IPv4/IPv6 literals as iPAddress. No EKU. Empty subject
  * when subject is NULL. EINVAL names the bad or doubled name. */
 int certauto__req_new(certauto__req **out, const certauto__pkey *key, const certauto__list *names,
 	const struct certauto__subject *subject, certauto_error *err);
-/* PEM or DER; the signature is verified; names are SAN dNSName and iPAddress entries (plus the CN if
- * there is no SAN at all). EINVAL. */
+/* PEM or DER; the signature is verified; names are SAN dNSName and iPAddress entries (plus the CN
+ * if there is no SAN at all). EINVAL. */
 int certauto__req_parse(certauto__req **out, const void *data, size_t len, certauto_error *err);
 void certauto__req_free(certauto__req *req);
 int certauto__req_copy(certauto__req **out, const certauto__req *req);
 int certauto__req_format(certauto__buffer *out, const certauto__req *req);       /* PEM */
 const unsigned char *certauto__req_der(const certauto__req *req, size_t *len);   /* borrowed */
-const certauto__list *certauto__req_names(const certauto__req *req);             /* borrowed; lower case */
+/* borrowed; lower case */
+const certauto__list *certauto__req_names(const certauto__req *req);
 const char *certauto__req_common_name(const certauto__req *req);                 /* NULL if none */
-int certauto__req_has_key(const certauto__req *req, const certauto__pkey *key);  /* 1 if it is that key's */
+/* 1 if it is that key's */
+int certauto__req_has_key(const certauto__req *req, const certauto__pkey *key);
 
 /* ---- certificates ---- */
 
@@ -87,14 +98,16 @@ typedef struct certauto__certs certauto__certs; /* a chain, leaf first */
 
 /* Only CERTIFICATE PEM blocks and white space; a single DER certificate is taken too. Bounded by
  * max_certs (0 = 10) and 64 KiB a certificate. ECERT tells what is wrong. */
-int certauto__certs_parse(certauto__certs **out, const void *data, size_t len, size_t max_certs, certauto_error *err);
+int certauto__certs_parse(certauto__certs **out, const void *data, size_t len, size_t max_certs,
+	certauto_error *err);
 void certauto__certs_free(certauto__certs *certs);
 size_t certauto__certs_n(const certauto__certs *certs);
 
 struct certauto__cert_info {     /* all borrowed from the chain */
 	const unsigned char *der;
 	size_t der_len;
-	const char *serial;          /* lower-case hex, as in the certificate's INTEGER without a sign byte */
+	const char *serial;          /* lower-case hex, as in the certificate's INTEGER without a
+	                                sign byte */
 	const char *fingerprint;     /* SHA-256 of the DER, lower-case hex */
 	const char *issuer;          /* "CN=..., O=..." escaped for display */
 	const char *issuer_cn;       /* NULL if none */
@@ -108,7 +121,8 @@ struct certauto__cert_info {     /* all borrowed from the chain */
 	const char *ski;             /* hex, NULL if none */
 };
 
-const struct certauto__cert_info *certauto__certs_info(const certauto__certs *certs, size_t i); /* NULL past the end */
+/* NULL past the end */
+const struct certauto__cert_info *certauto__certs_info(const certauto__certs *certs, size_t i);
 enum { CERTAUTO__PART_LEAF = 1, CERTAUTO__PART_INTERMEDIATES = 2, CERTAUTO__PART_FULL = 3 };
 /* Normalised PEM: 64 columns, no blank lines, each block ending in one newline. */
 int certauto__certs_format(certauto__buffer *out, const certauto__certs *certs, int part);
@@ -117,20 +131,22 @@ int certauto__certs_has_spki(const certauto__certs *certs, const void *spki, siz
 
 /* The acceptance checks before a certificate may replace another, in this order: leaf key is the
  * CSR's (or key's, when given); SAN set equals names; not CA:TRUE; serverAuth allowed; notBefore <=
- * now + 1 h, notAfter > now + 1 h, (max_life_s > 0: lifetime <= that + 10 %); each certificate signs
- * the one before; signatures not SHA-1 or MD5 (of the leaf and intermediates). CERTAUTO_ECERT says which
- * check failed and with what values. key or req may be NULL, not both. */
-int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *key, const certauto__req *req,
-	const certauto__list *names, int64_t now, int64_t max_life_s, certauto_error *err);
+ * now + 1 h, notAfter > now + 1 h, (max_life_s > 0: lifetime <= that + 10 %); each certificate
+ * signs the one before; signatures not SHA-1 or MD5 (of the leaf and intermediates). CERTAUTO_ECERT
+ * says which check failed and with what values. key or req may be NULL, not both. */
+int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *key,
+	const certauto__req *req, const certauto__list *names, int64_t now, int64_t max_life_s,
+	certauto_error *err);
 
 /* ---- making certificates (self-signed, and a small CA for tests and private use) ---- */
 
 /* subject and names from the CSR; CA:FALSE, keyUsage digitalSignature (+ keyEncipherment for RSA),
  * EKU serverAuth, SKI, random 16-byte positive serial, SHA-256. Self-signed by key. */
-int certauto__certs_self_signed(certauto__certs **out, const certauto__pkey *key, const certauto__req *req,
-	int64_t not_before, int64_t not_after, certauto_error *err);
-/* The same signed by ca_key under ca (its leaf); chain = new leaf + ca unless ca is self-signed. */
-int certauto__certs_signed(certauto__certs **out, const certauto__certs *ca, const certauto__pkey *ca_key,
+int certauto__certs_self_signed(certauto__certs **out, const certauto__pkey *key,
 	const certauto__req *req, int64_t not_before, int64_t not_after, certauto_error *err);
+/* The same signed by ca_key under ca (its leaf); chain = new leaf + ca unless ca is self-signed. */
+int certauto__certs_signed(certauto__certs **out, const certauto__certs *ca,
+	const certauto__pkey *ca_key, const certauto__req *req, int64_t not_before,
+	int64_t not_after, certauto_error *err);
 
 #endif

@@ -2,7 +2,8 @@
 #ifndef CERTAUTO_CRYPTO_OBJECTS_H
 #define CERTAUTO_CRYPTO_OBJECTS_H
 
-/* The public nouns key, csr and chain: crypto objects with a reference count. Immutable once made. */
+/* The public nouns key, csr and chain: crypto objects with a reference count. Immutable once
+ * made. */
 
 #include <certauto/chain.h>
 
@@ -29,8 +30,11 @@ struct certauto_chain {
 };
 
 /* Take over the crypto object, also on failure. */
-int certauto__key_wrap(certauto_key **out, certauto_context *cx, certauto__pkey *pkey, certauto_error *err);
-int certauto__csr_wrap(certauto_csr **out, certauto_context *cx, certauto__req *req, certauto_key *key, certauto_error *err);
-int certauto__chain_wrap(certauto_chain **out, certauto_context *cx, certauto__certs *certs, certauto_error *err);
+int certauto__key_wrap(certauto_key **out, certauto_context *cx, certauto__pkey *pkey,
+	certauto_error *err);
+int certauto__csr_wrap(certauto_csr **out, certauto_context *cx, certauto__req *req,
+	certauto_key *key, certauto_error *err);
+int certauto__chain_wrap(certauto_chain **out, certauto_context *cx, certauto__certs *certs,
+	certauto_error *err);
 
 #endif

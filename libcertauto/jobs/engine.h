@@ -2,7 +2,8 @@
 #ifndef CERTAUTO_JOBS_ENGINE_H
 #define CERTAUTO_JOBS_ENGINE_H
 
-/* What the files of jobs/ share and nobody else sees: the job's own struct, the loop, saved records. */
+/* What the files of jobs/ share and nobody else sees: the job's own struct, the loop, saved
+ * records. */
 
 #include <sys/types.h>
 
@@ -18,7 +19,7 @@
 #define CERTAUTO__SILENT_MS 60000      /* and for how long */
 #define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
 #define CERTAUTO__CHILDREN_PAR 8
-#define CERTAUTO__FORMER "~former"     /* key of the child that settles a record of another identity */
+#define CERTAUTO__FORMER "~former" /* key of the child that settles a record of another identity */
 
 /* ---- facts and undo records ---- */
 
@@ -31,7 +32,8 @@ struct certauto__facts {
 	size_t n, size;
 };
 
-int certauto__facts_set(struct certauto__facts *facts, const char *name, const char *value); /* NULL removes */
+/* NULL removes */
+int certauto__facts_set(struct certauto__facts *facts, const char *name, const char *value);
 const char *certauto__facts_get(const struct certauto__facts *facts, const char *name);
 void certauto__facts_free(struct certauto__facts *facts);
 
@@ -59,8 +61,10 @@ struct certauto__saved {
 };
 
 void certauto__saved_free(struct certauto__saved *saved); /* and its siblings */
-/* Takes the child with that table and key (key NULL: any) out of the list; NULL if there is none. */
-struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, const char *table, const char *key);
+/* Takes the child with that table and key (key NULL: any) out of the list; NULL if there is
+ * none. */
+struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, const char *table,
+	const char *key);
 
 /* ---- the job ---- */
 
@@ -69,8 +73,10 @@ enum certauto__stage {
 	CERTAUTO__STAGE_ASK,
 	CERTAUTO__STAGE_SEND,    /* asked, not sent yet: saving, waiting for a place or a session */
 	CERTAUTO__STAGE_READ,    /* sent; the answer is here when the job is run again */
-	CERTAUTO__STAGE_JOINED,  /* children were started; all have ended when the job is run again */
-	CERTAUTO__STAGE_NEXT,    /* the step is through: a save that was asked for comes before the next one */
+	CERTAUTO__STAGE_JOINED,  /* children were started; all have ended when the job is run
+	                            again */
+	CERTAUTO__STAGE_NEXT,    /* the step is through: a save that was asked for comes before the
+	                            next one */
 	CERTAUTO__STAGE_DONE
 };
 
@@ -106,7 +112,8 @@ struct certauto_job {
 
 	certauto_job *parent;            /* alive as long as its children */
 	certauto_job *first_child, *last_child, *next_sibling;
-	int par, n_live, n_running, n_ended, n_started; /* live: not ended, not held; running: live and not in line */
+	int par, n_live, n_running, n_ended, n_started; /* live: not ended, not held; running: live
+	                                                   and not in line */
 
 	enum certauto__stage stage;
 	enum certauto__wait wait;
@@ -114,12 +121,14 @@ struct certauto_job {
 	size_t step;
 	int index;
 	int entered;                     /* the step was asked in this visit */
-	int lost;                        /* an earlier attempt of it was sent and not answered definitely */
+	int lost;                        /* an earlier attempt of it was sent and not answered
+	                                    definitely */
 	int64_t step_since, attempts;
 	int n_now, n_soon, n_relogin, n_goto;
 	int save_now;
 	int64_t again_ms;
-	int sticky;                      /* code of a failure inside a fact or buffer: fails the step */
+	int sticky;                      /* code of a failure inside a fact or buffer: fails the
+	                                    step */
 	int placeholder;
 
 	certauto_job *next_ready;        /* ready queue, or a certauto__queue */
@@ -131,7 +140,8 @@ struct certauto_job {
 	struct certauto__undo *undo;
 	size_t n_undo, undo_size;
 	certauto__list owed;             /* names of steps */
-	struct certauto__saved *saved;   /* of an earlier run: children nobody has taken up, undo of unknown steps */
+	struct certauto__saved *saved;   /* of an earlier run: children nobody has taken up, undo of
+	                                    unknown steps */
 
 	certauto__exchange x;
 	int in_flight;                   /* holds a place at the peer */
@@ -141,12 +151,14 @@ struct certauto_job {
 	certauto_error error;
 	certauto_error owed_error;       /* why the last owed step failed */
 	int rc;                          /* CERTAUTO_AGAIN while it runs */
-	int stop;                        /* ECANCELED or ETIMEDOUT: to be acted on in the next turn */
+	int stop;                        /* ECANCELED or ETIMEDOUT: to be acted on in the next
+	                                    turn */
 	int cancel;                      /* atomic: how often cancel was asked for */
 	int cancel_seen;
 	int committed, changed, undo_failed;
 
-	struct certauto__journal journal; /* where its own record goes; save NULL = in its parent's record */
+	struct certauto__journal journal; /* where its own record goes; save NULL = in its parent's
+	                                     record */
 	char *journal_id, *identity;
 	int dirty;
 	int recorded;                    /* a record is on disk */
@@ -186,7 +198,8 @@ struct certauto__loop {
 struct certauto__loop *certauto__loop_of(const certauto_context *cx);
 void certauto__loop_ready(certauto_job *job);               /* onto the ready queue */
 int certauto__loop_timer(certauto_job *job);                /* due_at changed; ENOMEM */
-int certauto__loop_watch(struct certauto__loop *loop, certauto_job *job, int fd, int events); /* 0 = stop */
+/* 0 = stop */
+int certauto__loop_watch(struct certauto__loop *loop, certauto_job *job, int fd, int events);
 int certauto__loop_http(struct certauto__loop *loop, certauto_error *err); /* makes loop->http */
 void certauto__loop_done(struct certauto__loop *loop, int64_t id);
 void certauto__loop_wake(struct certauto__loop *loop);      /* any thread, signal handlers */
@@ -195,24 +208,32 @@ void certauto__loop_forget(struct certauto__loop *loop, certauto_job *root);
 
 /* ---- between the files of jobs/ ---- */
 
-int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *parent, const struct certauto__start *start, certauto_error *err);
+int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *parent,
+	const struct certauto__start *start, certauto_error *err);
 void certauto__job_turn(certauto_job *job);                 /* runs it until it waits */
-void certauto__job_stop(certauto_job *job, int code);       /* cancel or deadline: the job and all below it */
-void certauto__job_abandon(certauto_job *job, int code);    /* ends at once, record kept, no network */
+/* cancel or deadline: the job and all below it */
+void certauto__job_stop(certauto_job *job, int code);
+/* ends at once, record kept, no network */
+void certauto__job_abandon(certauto_job *job, int code);
 void certauto__job_end(certauto_job *job);                  /* stage DONE reached */
 void certauto__job_set_timer(certauto_job *job, int64_t after_ms);
 void certauto__job_dirty(certauto_job *job);
 certauto_job *certauto__job_root(const certauto_job *job);
-certauto_job *certauto__job_record(certauto_job *job);      /* nearest one up with a journal; NULL */
+/* nearest one up with a journal; NULL */
+certauto_job *certauto__job_record(certauto_job *job);
 int certauto__job_adopt_saved(certauto_job *job, struct certauto__saved *saved); /* takes saved */
 int certauto__undo_push(certauto_job *job, size_t step, int index);
 void certauto__undo_drop(certauto_job *job, size_t step, int index);
-int certauto__job_has_leftovers(const certauto_job *job);   /* kept undo or owed steps in it or below */
+/* kept undo or owed steps in it or below */
+int certauto__job_has_leftovers(const certauto_job *job);
 void certauto__children_stop(certauto_job *job, int code);
 void certauto__child_ended(certauto_job *child);            /* tells its parent */
-void certauto__child_unlink(certauto_job *child);           /* drops it from its parent and frees it */
-size_t certauto__children_settle(certauto_job *job);        /* revives all saved children to undo them */
-int certauto__children_undo_failed(const certauto_job *job, certauto_error *err); /* 1: one could not take back its part */
+/* drops it from its parent and frees it */
+void certauto__child_unlink(certauto_job *child);
+/* revives all saved children to undo them */
+size_t certauto__children_settle(certauto_job *job);
+/* 1: one could not take back its part */
+int certauto__children_undo_failed(const certauto_job *job, certauto_error *err);
 
 /* exchanges: start returns 0 when it runs (wait SENT), or x->rc is set at once and it has ended */
 void certauto__exchange_reset(certauto__exchange *x);
@@ -220,7 +241,8 @@ void certauto__exchange_free(certauto__exchange *x);
 void certauto__run_start(certauto_job *job);
 void certauto__run_stop(certauto_job *job);                 /* aborts what runs; idempotent */
 void certauto__run_ready(certauto_job *job, int fd, int events);
-int certauto__run_timed_out(certauto_job *job);             /* its timer is due: 1 if the exchange has ended by it */
+/* its timer is due: 1 if the exchange has ended by it */
+int certauto__run_timed_out(certauto_job *job);
 
 /* peers */
 int certauto__peer_is_closed(certauto__peer *peer);
@@ -231,12 +253,15 @@ void certauto__peer_heard(certauto_job *job);               /* after an exchange
 void certauto__queue_remove(certauto_job *job);
 
 /* journal */
-int certauto__journal_write(certauto_job *record, certauto_error *err);    /* saves the record of that job */
-int certauto__journal_read(certauto_job *job, struct certauto__saved **saved, char **identity, certauto_error *err);
-int certauto__child_matters(const certauto_job *child);   /* to a later run: it is part of the record */
+/* saves the record of that job */
+int certauto__journal_write(certauto_job *record, certauto_error *err);
+int certauto__journal_read(certauto_job *job, struct certauto__saved **saved, char **identity,
+	certauto_error *err);
+/* to a later run: it is part of the record */
+int certauto__child_matters(const certauto_job *child);
 int certauto__journal_remove(certauto_job *record, certauto_error *err);
-int certauto__journal_parse(const void *data, size_t len, struct certauto__saved **saved, char **identity,
-	int64_t *sequence, certauto_error *err);
+int certauto__journal_parse(const void *data, size_t len, struct certauto__saved **saved,
+	char **identity, int64_t *sequence, certauto_error *err);
 int certauto__journal_format(certauto__buffer *out, certauto_job *record);
 
 /* events */

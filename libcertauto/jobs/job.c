@@ -125,7 +125,9 @@ certauto_job *certauto__job_parent(const certauto_job *job)
 
 const char *certauto__job_key(const certauto_job *job)
 {
-	return job->key != NULL ? job->key : job->name;
+	if (job->key != NULL)
+		return job->key;
+	return job->name != NULL ? job->name : job->journal_id;
 }
 
 certauto__peer *certauto__job_peer(const certauto_job *job)

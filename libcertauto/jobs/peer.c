@@ -125,6 +125,7 @@ void certauto__peer_unref(certauto__peer *peer)
 		return;
 	if (peer->ops->destroy != NULL)
 		peer->ops->destroy(peer);
+	certauto__error_clear(&peer->last);
 	certauto__free(peer->key);
 	certauto__free(peer);
 }
@@ -158,6 +159,8 @@ void certauto__peer_heard(certauto_job *job)
 		return;
 	/* Whoever waits for this peer would wait through the same time-outs: they fail now. */
 	peer->closed_until = certauto__clock_ms() + CERTAUTO__SILENT_MS;
+	certauto__error_clear(&peer->last);
+	certauto__error_copy(&peer->last, &job->x.error);
 	certauto__queue_fail(&peer->places, &job->x.error);
 }
 

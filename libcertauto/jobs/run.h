@@ -26,7 +26,8 @@ void certauto__run_failed(certauto_job *job, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Reads what is there into x->answer: 1 = the end was reached, 0 = more may come, else a code. */
 int certauto__run_read(certauto_job *job);
-/* Writes what the descriptor takes of x->body: 1 = all is written, 0 = more to come, else a code. */
+/* Writes what the descriptor takes of x->body: 1 = all is written, 0 = more to come, else a
+ * code. */
 int certauto__run_write(certauto_job *job);
 
 #endif

@@ -406,8 +406,9 @@ static int take_place(certauto_job *job)
 		return 1;
 	if (certauto__peer_is_closed(peer)) {
 		certauto__error_clear(&job->x.error);
-		certauto__error_set(&job->x.error, CERTAUTO_ENET, peer->key,
-			"the last %d requests got no answer: not asked again in this run", CERTAUTO__SILENT_MAX);
+		certauto__error_copy(&job->x.error, &peer->last);
+		certauto__error_prefix(&job->x.error, "not asked again after %d requests without an answer",
+			CERTAUTO__SILENT_MAX);
 		if (job->undoing == CERTAUTO__UNDO_NOT)
 			certauto__error_copy(certauto__job_error_of(job), &job->x.error);
 		step_failed(job, CERTAUTO_ENET);
@@ -561,7 +562,7 @@ static void stage_read(certauto_job *job)
 	}
 	if (judgement == CERTAUTO__SOON) {
 		job->lost = 1;
-		if (++job->n_soon <= CERTAUTO__SOON_MAX) {
+		if (++job->n_soon <= CERTAUTO__SOON_MAX && (job->peer == NULL || !certauto__peer_is_closed(job->peer))) {
 			certauto__waiting(job, certauto__job_key(job), 0, "%s: trying again (%d of %d)",
 				certauto_error_message(&job->x.error), job->n_soon, CERTAUTO__SOON_MAX);
 			send_again(job, soon_ms(job));
@@ -743,36 +744,43 @@ static void act_on_stop(certauto_job *job)
 	fail(job, code);
 }
 
+static void turn_once(certauto_job *job)
+{
+	if (job->stop != 0) {
+		act_on_stop(job);
+		return;
+	}
+	switch (job->stage) {
+	case CERTAUTO__STAGE_START:
+		stage_start(job);
+		break;
+	case CERTAUTO__STAGE_ASK:
+		stage_ask(job);
+		break;
+	case CERTAUTO__STAGE_SEND:
+		stage_send(job);
+		break;
+	case CERTAUTO__STAGE_READ:
+		stage_read(job);
+		break;
+	case CERTAUTO__STAGE_JOINED:
+		stage_joined(job);
+		break;
+	case CERTAUTO__STAGE_NEXT:
+		stage_next(job);
+		break;
+	case CERTAUTO__STAGE_DONE:
+		break;
+	}
+}
+
 void certauto__job_turn(certauto_job *job)
 {
+	/* Its last reference may go in its own turn: the loop drops its own when the job has ended. */
+	certauto__object_ref(job);
 	/* An exchange may end inside its start (a refused socket): then the job stands in line again, and
 	 * is run when its turn comes. */
-	while (job->wait == CERTAUTO__WAIT_READY && job->queue == NULL) {
-		if (job->stop != 0) {
-			act_on_stop(job);
-			continue;
-		}
-		switch (job->stage) {
-		case CERTAUTO__STAGE_START:
-			stage_start(job);
-			break;
-		case CERTAUTO__STAGE_ASK:
-			stage_ask(job);
-			break;
-		case CERTAUTO__STAGE_SEND:
-			stage_send(job);
-			break;
-		case CERTAUTO__STAGE_READ:
-			stage_read(job);
-			break;
-		case CERTAUTO__STAGE_JOINED:
-			stage_joined(job);
-			break;
-		case CERTAUTO__STAGE_NEXT:
-			stage_next(job);
-			break;
-		case CERTAUTO__STAGE_DONE:
-			return;
-		}
-	}
+	while (job->wait == CERTAUTO__WAIT_READY && job->queue == NULL)
+		turn_once(job);
+	certauto__object_unref(job);
 }

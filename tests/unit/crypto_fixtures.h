@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Made by make_crypto_fixtures.py: keys nobody uses, and what they signed. Leaf
  * certificates are valid from 2026-05-01 to 2026-07-30, those of CAs from 2020 to
- * 2060. A test uses some of them, hence the attribute. */
+ * 2060. A test uses some of them, hence the pragmas. */
 #ifndef CERTAUTO_TESTS_CRYPTO_FIXTURES_H
 #define CERTAUTO_TESTS_CRYPTO_FIXTURES_H
 

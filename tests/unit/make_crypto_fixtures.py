@@ -236,7 +236,8 @@ def certificates(leaf, leaf_rsa):
     emit_chain("chain_email", inter.issue(leaf, (
         "shop.example.org", "www.shop.example.org", "a@example.org")), i)
     emit_chain("chain_nul", inter.issue(leaf, x509.SubjectAlternativeName(
-        [x509.DNSName("shop.example.org\0.evil.example"), x509.DNSName("www.shop.example.org")])), i)
+        [x509.DNSName("shop.example.org\0.evil.example"),
+         x509.DNSName("www.shop.example.org")])), i)
     emit_chain("chain_ca", inter.issue(leaf, ca=True), i)
     emit_chain("chain_client", inter.issue(leaf, eku=(EKU.CLIENT_AUTH,)), i)
     emit_chain("chain_mail", inter.issue(leaf, eku=(EKU.EMAIL_PROTECTION, EKU.CODE_SIGNING)), i)
@@ -262,8 +263,9 @@ def main():
     out.append("/* SPDX-License-Identifier: Apache-2.0 */\n"
                "/* Made by make_crypto_fixtures.py: keys nobody uses, and what they signed. Leaf\n"
                " * certificates are valid from 2026-05-01 to 2026-07-30, those of CAs from 2020 to\n"
-               " * 2060. A test uses some of them, hence the attribute. */\n"
-               "#ifndef CERTAUTO_TESTS_CRYPTO_FIXTURES_H\n#define CERTAUTO_TESTS_CRYPTO_FIXTURES_H\n\n"
+               " * 2060. A test uses some of them, hence the pragmas. */\n"
+               "#ifndef CERTAUTO_TESTS_CRYPTO_FIXTURES_H\n"
+               "#define CERTAUTO_TESTS_CRYPTO_FIXTURES_H\n\n"
                "#pragma GCC diagnostic ignored \"-Wunused-variable\"\n"
                "#pragma GCC diagnostic ignored \"-Wunused-const-variable\"\n")
     leaf = ec.generate_private_key(ec.SECP256R1())

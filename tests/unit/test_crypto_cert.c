@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Chains: what is read from them, how they are written, and what is refused before it is read. */
+
 #include "unit_crypto.h"
 
 #include <stdlib.h>

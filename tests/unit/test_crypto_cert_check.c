@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The acceptance checks: each rule has a certificate that breaks this rule and no other. */
+
 #include "unit_crypto.h"
 
 /* The order the fixtures answer to, seen on 2026-06-01. */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates of our own, read back and held against the acceptance checks. */
+
 #include "unit_crypto.h"
 
 #include "crypto/cert.h"

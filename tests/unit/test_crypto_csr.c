@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Requests: what ours ask for byte by byte, and what is taken and refused from others. */
+
 #include "unit_crypto.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The DER reader never leaves its bytes; the writer is minimal. */
+
 #include "unit_crypto.h"
 
 #include "crypto/der.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Keys as JOSE sees them: the vectors of RFC 7515 and 7638, widths, and keys outside. */
+
 #include "unit_crypto.h"
 
 #include "crypto/pkey.h"

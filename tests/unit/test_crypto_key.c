@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Keys: made, written, read in all forms, and refused with a reason a person can use. */
+
 #include "unit_crypto.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Random bytes when the kernel answers well and badly; SHA-256 vectors. */
+
 #include "unit_crypto.h"
 
 #include <errno.h>

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets as objects: made from a row, found by type, and started as children of other jobs.
+ * What their options may hold is read in target_options.c, what they do is in the rows of
+ * targets/. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include <certauto/error.h>
+
+#include "core/memory.h"
+#include "jobs/target_options.h"
+
+/* ---- types ---- */
+
+static const struct certauto__target_type *types_added(const certauto_context *cx)
+{
+	return cx->target_types;
+}
+
+const struct certauto__target_row *certauto__target_row_at(const certauto_context *cx, size_t i)
+{
+	const struct certauto__target_type *type;
+	size_t n;
+
+	for (n = 0; certauto__target_rows[n] != NULL; n++) {
+		if (n == i)
+			return certauto__target_rows[n];
+	}
+	for (type = types_added(cx); type != NULL; type = type->next, n++) {
+		if (n == i)
+			return type->row;
+	}
+	return NULL;
+}
+
+const struct certauto__target_row *certauto__target_row_find(const certauto_context *cx,
+	const char *type)
+{
+	const struct certauto__target_row *row;
+	size_t i;
+
+	for (i = 0; (row = certauto__target_row_at(cx, i)) != NULL; i++) {
+		if (certauto__text_equal(row->name, type))
+			return row;
+	}
+	return NULL;
+}
+
+static int type_unknown(const certauto_context *cx, const char *type, certauto_error *err)
+{
+	certauto__buffer known = CERTAUTO__BUFFER(4096), shown = CERTAUTO__BUFFER(4096);
+	const struct certauto__target_row *row;
+	size_t i;
+	int rc;
+
+	for (i = 0; (row = certauto__target_row_at(cx, i)) != NULL; i++)
+		certauto__buffer_printf(&known, "%s%s", i == 0 ? "" : ", ", row->name);
+	certauto__text_escape(&shown, type, strlen(type));
+	rc = certauto__error_set(err, CERTAUTO_ENOTFOUND, NULL,
+		"there is no target type \"%s\"; there are %s", certauto__buffer_text(&shown),
+		certauto__buffer_text(&known));
+	certauto__buffer_free(&known);
+	certauto__buffer_free(&shown);
+	return rc;
+}
+
+/* ---- targets ---- */
+
+static void target_destroy(void *object)
+{
+	certauto_target *target = object;
+
+	certauto__option_values_free(target->values, target->n_options);
+	certauto__free(target->label);
+	if (target->outside_free != NULL)
+		target->outside_free(target->outside);
+}
+
+int certauto__target_make_row(certauto_target **out, certauto_context *cx,
+	const struct certauto__target_row *row, const char *label, certauto_error *err)
+{
+	certauto_target *target = certauto__object_new(cx, sizeof(*target), target_destroy);
+	int rc;
+
+	if (target == NULL)
+		return certauto__error_nomem(err);
+	target->row = row;
+	if ((target->label = certauto__strdup(label != NULL ? label : row->name)) == NULL)
+		rc = certauto__error_nomem(err);
+	else
+		rc = certauto__option_values_new(&target->values, &target->n_options, row->options,
+			err);
+	if (rc < 0) {
+		certauto__object_unref(target);
+		return rc;
+	}
+	*out = target;
+	return 0;
+}
+
+int certauto__target_make(certauto_target **out, certauto_context *cx, const char *type,
+	const char *label, certauto_error *err)
+{
+	const struct certauto__target_row *row = certauto__target_row_find(cx, type);
+	struct certauto__target_type *added;
+	int rc;
+
+	if (row == NULL)
+		return type_unknown(cx, type, err);
+	if ((rc = certauto__target_make_row(out, cx, row, label, err)) < 0)
+		return rc;
+	for (added = cx->target_types; added != NULL; added = added->next) {
+		if (added->row == row)
+			added->attach(*out, added);
+	}
+	return 0;
+}
+
+int certauto__target_may_take_key(const certauto_target *target, certauto_error *err)
+{
+	if (!certauto__option_flag(target, "insecure") ||
+		certauto__option_text(target, "pin") != NULL ||
+		certauto__option_flag(target, "allow_key_over_insecure"))
+		return 0;
+	certauto__error_set(err, CERTAUTO_ETLS, target->label,
+		"%s: the private key is not sent to a target whose certificate is not verified",
+		target->label);
+	return certauto__error_advise(err,
+		"give its CA as ca_file or its key as pin instead of insecure; or, knowing who can "
+		"listen, set allow_key_over_insecure");
+}
+
+/* ---- deployments ---- */
+
+struct certauto__deployment *certauto__deployment_new(certauto_target *target, const char *name,
+	const char *key_type)
+{
+	struct certauto__deployment *deployment = certauto__alloc(sizeof(*deployment));
+
+	if (deployment == NULL)
+		return NULL;
+	deployment->target = certauto__object_ref(target);
+	deployment->n_keys = 1;
+	deployment->name = certauto__strdup(name);
+	deployment->key_type = certauto__strdup(key_type);
+	if (deployment->name == NULL || deployment->key_type == NULL) {
+		certauto__deployment_free(deployment);
+		return NULL;
+	}
+	return deployment;
+}
+
+void certauto__deployment_free(void *arg)
+{
+	struct certauto__deployment *deployment = arg;
+
+	if (deployment == NULL)
+		return;
+	certauto__object_unref(deployment->target);
+	certauto__free(deployment->name);
+	certauto__free(deployment->key_type);
+	certauto__free(deployment->generation);
+	if (deployment->chain_of == NULL)
+		certauto__certs_free(deployment->chain);
+	if (deployment->key_of == NULL)
+		certauto__pkey_free(deployment->key);
+	certauto_chain_free(deployment->chain_of);
+	certauto_key_free(deployment->key_of);
+	certauto__list_free(&deployment->names);
+	certauto__free(deployment);
+}
+
+const char *certauto__deployment_family(const struct certauto__deployment *deployment)
+{
+	const struct certauto__cert_info *leaf =
+		deployment->chain != NULL ? certauto__certs_info(deployment->chain, 0) : NULL;
+	const char *type = leaf != NULL ? leaf->key_type : deployment->key_type;
+
+	return certauto__text_starts(type, "rsa") ? "rsa" : "ecdsa";
+}
+
+/* ---- as children of other jobs ---- */
+
+static int child_peer(certauto_job *job, certauto_target *target, certauto__peer **out)
+{
+	if (target->row->peer == NULL)
+		return 0;
+	return target->row->peer(target, out, certauto__job_error_of(job));
+}
+
+certauto_job *certauto__deploy_child(certauto_job *job, const char *key,
+	struct certauto__deployment *deployment)
+{
+	const struct certauto__table *table = deployment->target->row->deploy;
+	certauto__peer *peer = NULL;
+	certauto_job *child;
+
+	if (certauto__target_able(deployment->target, CERTAUTO_TARGET_DEPLOY,
+		    certauto__job_error_of(job)) < 0 ||
+		child_peer(job, deployment->target, &peer) < 0) {
+		certauto__deployment_free(deployment);
+		return NULL;
+	}
+	child = certauto__child_start(job, table, key, deployment, certauto__deployment_free, peer,
+		peer != NULL ? CERTAUTO__CHILD_TURN : 0);
+	certauto__peer_unref(peer);
+	return child;
+}
+
+static void present_env_free(void *env)
+{
+	certauto__object_unref(env);
+}
+
+certauto_job *certauto__present_child(certauto_job *job, const char *key, certauto_target *target)
+{
+	certauto__peer *peer = NULL;
+	certauto_job *child;
+
+	if (target->row->present == NULL) {
+		certauto__fail(job, CERTAUTO_EUNSUPPORTED, target->label,
+			"%s: a target of type \"%s\" answers no challenges", target->label,
+			target->row->name);
+		return NULL;
+	}
+	if (child_peer(job, target, &peer) < 0)
+		return NULL;
+	child = certauto__child_start(job, target->row->present, key, certauto__object_ref(target),
+		present_env_free, peer, CERTAUTO__CHILD_HELD);
+	certauto__peer_unref(peer);
+	return child;
+}
+
+/* ---- addresses ---- */
+
+static int address_port_valid(const char *text)
+{
+	int64_t port;
+
+	return certauto__number_parse(text, 1, 65535, &port) == 0;
+}
+
+static int address_host_valid(const char *host, size_t len)
+{
+	char copy[256];
+	const char *why;
+	int is_ipv6;
+
+	if (len == 0 || len >= sizeof(copy))
+		return 0;
+	is_ipv6 = host[0] == '[' && host[len - 1] == ']';
+	memcpy(copy, is_ipv6 ? host + 1 : host, is_ipv6 ? len - 2 : len);
+	copy[is_ipv6 ? len - 2 : len] = '\0';
+	if (is_ipv6)
+		return certauto__ip_check(copy);
+	if (strchr(copy, ':') != NULL)
+		return 0;
+	/* "localhost" and other names of one label are fine here. */
+	return certauto__ip_check(copy) || certauto__dns_name_check(copy, &why) == 0 ||
+		strspn(copy, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") ==
+		strlen(copy);
+}
+
+char *certauto__address_dup(const char *text, int default_port)
+{
+	const char *colon = strrchr(text, ':');
+	size_t host_len = strlen(text);
+	char address[300];
+
+	if (colon != NULL && colon[1] != '\0' && strchr(colon, ']') == NULL) {
+		if (!address_port_valid(colon + 1))
+			return NULL;
+		host_len = (size_t)(colon - text);
+	}
+	if (!address_host_valid(text, host_len))
+		return NULL;
+	if (text[host_len] == '\0')
+		snprintf(address, sizeof(address), "%s:%d", text, default_port);
+	else
+		snprintf(address, sizeof(address), "%s", text);
+	return certauto__strdup(address);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CERTAUTO_JOBS_TARGET_H
+#define CERTAUTO_JOBS_TARGET_H
+
+/* The private row of a target: how acme and fleet reach one without knowing its name. A target of
+ * ours is one such row: options and step tables. One written outside (certauto/sys/target.h) is run
+ * by the generic tables of targets/outside.c. */
+
+#include <certauto/key.h>
+#include <certauto/target.h>
+
+#include "core/secret.h"
+#include "core/text.h"
+#include "crypto/crypto.h"
+#include "jobs/job.h"
+
+enum certauto__option_type {
+	CERTAUTO__OPTION_TEXT,
+	CERTAUTO__OPTION_PATH,      /* absolute */
+	CERTAUTO__OPTION_NUMBER,
+	CERTAUTO__OPTION_BOOLEAN,
+	CERTAUTO__OPTION_LIST,      /* of texts, comma-separated */
+	CERTAUTO__OPTION_ARGV       /* JSON array of strings */
+};
+
+struct certauto__option {
+	const char *name;
+	enum certauto__option_type type;
+	int flags;                  /* CERTAUTO_OPTION_REQUIRED | SENSITIVE */
+	const char *value;          /* default; NULL = none */
+	const char *help;           /* one sentence, no full stop */
+	int64_t min, max;           /* NUMBER */
+	int needed_for;             /* CERTAUTO_TARGET_* that cannot be had while it is not set */
+};
+
+struct certauto__target_row {
+	const char *name;
+	int caps;
+	/* Ends with a NULL name; the common ones are added to it. */
+	const struct certauto__option *options;
+	/* Fits the options together; the target's own checks. CERTAUTO_EINVAL. NULL = nothing to
+	 * check. */
+	int (*check)(certauto_target *target, certauto_error *err);
+	/* The other side: one for all targets of equal type, url, user and tenant. NULL = none. */
+	int (*peer)(certauto_target *target, certauto__peer **out, certauto_error *err);
+	/* env: certauto_target. Facts, its own or its parent's: "name", "challenge", "token",
+	 * ".value" (volatile: not there in undo). */
+	const struct certauto__table *present;
+	/* env: struct certauto__deployment */
+	const struct certauto__table *deploy;
+	/* env: certauto_target; READS steps only */
+	const struct certauto__table *test;
+	/* NULL unless CSR; env: certauto_target; leaves the fact "csr", PEM */
+	const struct certauto__table *csr;
+	/* Of the proof, at most; 0 = the option timeout_ms. */
+	int64_t patience_ms;
+};
+
+/* The rows of this library, NULL at the end; defined by targets/targets.c. */
+extern const struct certauto__target_row *const certauto__target_rows[];
+
+/* A type added to one context with certauto_context_add_target(); the list hangs on
+ * cx->target_types. */
+struct certauto__target_type {
+	const struct certauto__target_row *row;
+	/* a new target of it */
+	void (*attach)(certauto_target *target, struct certauto__target_type *type);
+	struct certauto__target_type *next;
+};
+
+struct certauto_target {
+	struct certauto__object object;
+	const struct certauto__target_row *row;
+	struct certauto__option_value *values;  /* as many as n_options, in table order */
+	size_t n_options;
+	char *label;                            /* name in the config, or the type: for messages */
+	void *outside;                          /* targets/outside.c */
+	void (*outside_free)(void *);
+};
+
+/* What was proved on the wire. */
+enum certauto__proof {
+	CERTAUTO__PROOF_NONE,
+	CERTAUTO__PROOF_SERVED,
+	CERTAUTO__PROOF_UNPROVED
+};
+
+/* What a deploy job hangs on. Made for each job; undo after a kill has target, name and key_type
+ * only. */
+struct certauto__deployment {
+	certauto_target *target;     /* shared (+1) */
+	char *name;                  /* of the certificate: [A-Za-z0-9._-] */
+	char *key_type;              /* "ecdsa-p256", or "csr" */
+	int n_keys;                  /* of the certificate: with one, no file carries a suffix */
+	char *generation;            /* "gen-3-1a2b3c4d"; "api" without a store */
+	certauto__certs *chain;      /* owned; NULL in undo after a kill */
+	certauto__pkey *key;         /* owned; NULL when it is kept elsewhere */
+	certauto_chain *chain_of;    /* shared (+1) or NULL: if set, chain is borrowed from it */
+	certauto_key *key_of;        /* the same for key */
+	certauto__list names;        /* of the certificate */
+	enum certauto__proof proof;  /* result */
+};
+
+struct certauto__deployment *certauto__deployment_new(certauto_target *target, const char *name,
+	const char *key_type);
+void certauto__deployment_free(void *deployment);
+/* "ecdsa" or "rsa": of the leaf. */
+const char *certauto__deployment_family(const struct certauto__deployment *deployment);
+
+/* Row of a type, built in or added to cx; NULL if there is none. i-th type of all; NULL past the
+ * end. */
+const struct certauto__target_row *certauto__target_row_find(const certauto_context *cx,
+	const char *type);
+const struct certauto__target_row *certauto__target_row_at(const certauto_context *cx, size_t i);
+/* A target of a row that no context needs to know; label NULL: the row's name. */
+int certauto__target_make_row(certauto_target **out, certauto_context *cx,
+	const struct certauto__target_row *row, const char *label, certauto_error *err);
+/* Makes a target of a type; label as in struct certauto_target. ENOTFOUND lists the types. */
+int certauto__target_make(certauto_target **out, certauto_context *cx, const char *type,
+	const char *label, certauto_error *err);
+int certauto__target_set_option(certauto_target *target, const char *name, const char *value,
+	certauto_error *err);
+int certauto__target_check_options(certauto_target *target, certauto_error *err);
+/* What it can do as it is configured; as long as no option is set: what its type can do. */
+int certauto__target_caps(const certauto_target *target);
+/* That it can do cap (one bit) as it is configured: EUNSUPPORTED, naming the option that is
+ * missing. */
+int certauto__target_able(const certauto_target *target, int cap, certauto_error *err);
+/* CERTAUTO_OPTION_* flags of an option, -1 if there is none: for readers of configurations. */
+int certauto__target_option_info(const certauto_target *target, const char *name,
+	enum certauto__option_type *type_out);
+
+/* Values; NULL, 0 or an empty list when not set and without default. */
+const char *certauto__option_text(const certauto_target *target, const char *name);
+int64_t certauto__option_number(const certauto_target *target, const char *name);
+int certauto__option_flag(const certauto_target *target, const char *name);
+/* LIST, ARGV */
+const certauto__list *certauto__option_list(const certauto_target *target, const char *name);
+int certauto__option_is_set(const certauto_target *target, const char *name);
+
+/* Starts the deploy of a deployment as a child of job (held until it ends: its peer's turn is
+ * taken). */
+certauto_job *certauto__deploy_child(certauto_job *job, const char *key,
+	struct certauto__deployment *deployment);
+/* Starts the present of a challenge as a held child of job; facts as in struct
+ * certauto__target_row. */
+certauto_job *certauto__present_child(certauto_job *job, const char *key, certauto_target *target);
+
+/* ---- steps every target shares ---- */
+
+/* "prove": a handshake at each of the target's `probe` addresses (or each name at 443), with SNI,
+ * for the leaf's key type, until the leaf's SHA-256 is the wanted one or patience_ms have passed:
+ * ENOTSERVED. env: struct certauto__deployment; its proof is set. */
+certauto__verdict certauto__prove_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__prove_read(certauto_job *job, certauto__exchange *x);
+int certauto__prove_each(certauto_job *job);
+#define CERTAUTO__STEP_PROVE \
+	{ \
+		.name = "prove", .ask = certauto__prove_ask, .read = certauto__prove_read, \
+		.each = certauto__prove_each, .flags = CERTAUTO__READS | CERTAUTO__ERRORS \
+	}
+
+/* "check": fetches http://NAME/.well-known/acme-challenge/TOKEN as a CA would, through the target's
+ * `challenge_check`, until the key authorization comes back. env: certauto_target. */
+certauto__verdict certauto__challenge_check_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__challenge_check_read(certauto_job *job, certauto__exchange *x);
+#define CERTAUTO__STEP_CHALLENGE_CHECK \
+	{ \
+		.name = "check", .ask = certauto__challenge_check_ask, \
+		.read = certauto__challenge_check_read, \
+		.flags = CERTAUTO__READS | CERTAUTO__ERRORS \
+	}
+
+/* "host:port" with a port of its own or 443 (80) added; IPv6 in brackets. NULL = it is none. caller
+ * owns. */
+char *certauto__address_dup(const char *text, int default_port);
+
+/* A key may be sent to this target: TLS is verified, or allow_key_over_insecure is set.
+ * CERTAUTO_ETLS. */
+int certauto__target_may_take_key(const certauto_target *target, certauto_error *err);
+
+#endif
