@@ -22,19 +22,19 @@ enum {
 
 /** Reads certificates, PEM, leaf first; *out belongs to the caller (certauto_chain_free()).
  *  @return 0, CERTAUTO_ECERT (not certificates, too many, too long).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_parse(certauto_chain **out, certauto_context *cx,
-	const unsigned char *data, size_t data_len);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_parse(certauto_chain **out,
+	certauto_context *cx, const unsigned char *data, size_t data_len);
 
-/** PEM without blank lines; part: CERTAUTO_CHAIN_*; *out belongs to the caller (certauto_mem_free()).
- *  @since 0.1 */
+/** PEM without blank lines; part: CERTAUTO_CHAIN_*; *out belongs to the caller
+ *  (certauto_mem_free()).  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_format(unsigned char **out, size_t *out_len,
 	const certauto_chain *chain, int part);
 
 /** A certificate for csr signed by key itself, valid from now to not_after_at (seconds since 1970);
  *  CA:FALSE, SHA-256. *out belongs to the caller. No network.
  *  @return 0, CERTAUTO_EINVAL (csr is not key's, the time has passed).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_new_self_signed(certauto_chain **out, certauto_key *key,
-	certauto_csr *csr, int64_t not_after_at);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_new_self_signed(certauto_chain **out,
+	certauto_key *key, certauto_csr *csr, int64_t not_after_at);
 
 /** The checks an issued certificate must pass before it replaces another: leaf belongs to key, its
  *  names are names, not a CA, valid now, each certificate signs the one before. No network.
@@ -49,7 +49,8 @@ CERTAUTO_API size_t certauto_chain_n_certs(const certauto_chain *chain);
 CERTAUTO_API size_t certauto_chain_n_names(const certauto_chain *chain);
 CERTAUTO_API const char *certauto_chain_name(const certauto_chain *chain, size_t i);
 
-/** Of the leaf: serial number and SHA-256 fingerprint in lower-case hex, issuer as text; borrowed.  @since 0.1 */
+/** Of the leaf: serial number and SHA-256 fingerprint in lower-case hex, issuer as text; borrowed.
+ *  @since 0.1 */
 CERTAUTO_API const char *certauto_chain_serial(const certauto_chain *chain);
 CERTAUTO_API const char *certauto_chain_fingerprint(const certauto_chain *chain);
 CERTAUTO_API const char *certauto_chain_issuer(const certauto_chain *chain);

@@ -44,7 +44,8 @@ enum {
 
 /** Called on the thread that runs the context. Properties and cancel may be called inside; calls
  *  that run the context answer CERTAUTO_EBUSY. event is borrowed for the call.
- *  @return 0 to go on, negative to cancel that job (what it has to take back is still taken back). */
+ *  @return 0 to go on, negative to cancel that job (what it has to take back is still taken
+ *  back). */
 typedef int (*certauto_event_cb)(const certauto_event *event, void *payload);
 
 /** New context; *out belongs to the caller (certauto_context_free()). No network, no thread, no
@@ -52,19 +53,24 @@ typedef int (*certauto_event_cb)(const certauto_event *event, void *payload);
  *  @return 0, CERTAUTO_EIO (no descriptor left), CERTAUTO_ENOMEM.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_new(certauto_context **out);
 
-/** Ends the context: running jobs end with CERTAUTO_ECANCELED without further network (their journal
- *  keeps what is to be taken back), callbacks are released. Handles left over may still be read and
- *  freed. Never blocks. NULL is fine. Any thread that is not inside a call on it.  @since 0.1 */
+/** Ends the context: running jobs end with CERTAUTO_ECANCELED without further network (their
+ *  journal keeps what is to be taken back), callbacks are released. Handles left over may still be
+ *  read and freed. Never blocks. NULL is fine. Any thread that is not inside a call on it.
+ *  @since 0.1 */
 CERTAUTO_API void certauto_context_free(certauto_context *cx);
 
 /** Text sent as User-Agent in front of our own; copied; NULL = none. No network.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_user_agent(certauto_context *cx, const char *text);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_user_agent(certauto_context *cx,
+	const char *text);
 
 /** Highest level of LOG events that are sent, CERTAUTO_LOG_*.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_log_level(certauto_context *cx, int level);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_log_level(certauto_context *cx,
+	int level);
 
-/** Store that keeps the journals of all jobs of the context; shared (+1); NULL = none.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_use_store(certauto_context *cx, certauto_store *store);
+/** Store that keeps the journals of all jobs of the context; shared (+1); NULL = none.
+ *  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_use_store(certauto_context *cx,
+	certauto_store *store);
 
 /** Who is told events; replaces the former callback, whose payload is released. payload is taken,
  *  also on failure. NULL cb = nobody.  @since 0.1 */
@@ -73,14 +79,16 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_event_cb(certauto_cont
 
 /** Works at most timeout_ms milliseconds: 0 = what is ready, -1 = until no job is left. Returns
  *  early when a signal interrupts the wait. Blocks.
- *  @return number of unfinished jobs, or CERTAUTO_EBUSY when called inside a callback.  @since 0.1 */
+ *  @return number of unfinished jobs, or CERTAUTO_EBUSY when called inside a callback.
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_run(certauto_context *cx, int timeout_ms);
 
 /** One descriptor for the life of the context, readable (level-triggered) when
  *  certauto_context_run(cx, 0) has work, timers included. Borrowed: never close it.  @since 0.1 */
 CERTAUTO_API int certauto_context_fd(const certauto_context *cx);
 
-/** Milliseconds to the next timer, -1 = none; for loops that cannot watch a descriptor.  @since 0.1 */
+/** Milliseconds to the next timer, -1 = none; for loops that cannot watch a descriptor.
+ *  @since 0.1 */
 CERTAUTO_API int certauto_context_wait_ms(const certauto_context *cx);
 
 /** Id of a job that has ended since, each once; 0 = none.  @since 0.1 */

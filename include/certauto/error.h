@@ -73,7 +73,8 @@ CERTAUTO_API const char *certauto_error_object(const certauto_error *error);
 /** The ACME problem type (RFC 8555 6.7), a URN; NULL when there is none.  @since 0.1 */
 CERTAUTO_API const char *certauto_error_problem(const certauto_error *error);
 
-/** What a person can do about it; NULL when nothing better than the message is known.  @since 0.1 */
+/** What a person can do about it; NULL when nothing better than the message is known.
+ *  @since 0.1 */
 CERTAUTO_API const char *certauto_error_advice(const certauto_error *error);
 
 /** HTTP status of the peer's answer; 0 when there was none.  @since 0.1 */

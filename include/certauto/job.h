@@ -28,7 +28,8 @@ CERTAUTO_API int certauto_job_result(const certauto_job *job);
 CERTAUTO_API const certauto_error *certauto_job_error(const certauto_job *job);
 
 /** Drives the context until this job has ended; publishes the job's error on the context. Blocks.
- *  @return its result; CERTAUTO_ETIMEDOUT = it still runs; CERTAUTO_EBUSY inside a callback.  @since 0.1 */
+ *  @return its result; CERTAUTO_ETIMEDOUT = it still runs; CERTAUTO_EBUSY inside a callback.
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_job_wait(certauto_job *job, int timeout_ms);
 
 /** Cancels this job; what it has changed is taken back; a second call leaves at once, journal kept.

@@ -29,23 +29,30 @@ enum {
 /** New order for the names in csr; *out belongs to the caller (certauto_order_free()).
  *  No network. account and csr are shared (+1).
  *  @return 0, CERTAUTO_EINVAL (csr without names).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_new(certauto_order **out, certauto_account *account, certauto_csr *csr);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_new(certauto_order **out,
+	certauto_account *account, certauto_csr *csr);
 
 /** Which target answers a challenge type ("http-01") for all names; shared (+1).
- *  @return 0, CERTAUTO_EUNSUPPORTED (the target cannot), CERTAUTO_EINVAL (its options).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use(certauto_order *order, const char *challenge, certauto_target *target);
-
-/** The same for names that match pattern ("*.example.org"); the first pattern that matches serves.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use_for(certauto_order *order, const char *pattern,
+ *  @return 0, CERTAUTO_EUNSUPPORTED (the target cannot), CERTAUTO_EINVAL (its options).
+ *  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use(certauto_order *order,
 	const char *challenge, certauto_target *target);
 
+/** The same for names that match pattern ("*.example.org"); the first pattern that matches serves.
+ *  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use_for(certauto_order *order,
+	const char *pattern, const char *challenge, certauto_target *target);
+
 /** Issues. Blocks.
- *  @return 0; CERTAUTO_ECHALLENGE (a subproblem for each name), CERTAUTO_ECERT, or one of the network codes ENET
- *  ETLS EPROTO ETIMEDOUT ECANCELED ERETRY_LATER EAUTH EPERM EREFUSED.  @since 0.1 */
+ *  @return 0; CERTAUTO_ECHALLENGE (a subproblem for each name), CERTAUTO_ECERT, or one of the
+ *  network codes ENET ETLS EPROTO ETIMEDOUT ECANCELED ERETRY_LATER EAUTH EPERM EREFUSED.
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_run(certauto_order *order, int timeout_ms);
 
-/** The same as a job; *out belongs to the caller (certauto_job_free()). An order runs once.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_start(certauto_job **out, certauto_order *order, int deadline_ms);
+/** The same as a job; *out belongs to the caller (certauto_job_free()). An order runs once.
+ *  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_start(certauto_job **out, certauto_order *order,
+	int deadline_ms);
 
 /** CERTAUTO_ORDER_*, as last seen.  @since 0.1 */
 CERTAUTO_API int certauto_order_status(const certauto_order *order);
@@ -55,7 +62,8 @@ CERTAUTO_API const char *certauto_order_url(const certauto_order *order);
 
 /** The issued chain; *out belongs to the caller (certauto_chain_free()).
  *  @return 0, CERTAUTO_ENOTFOUND (not issued).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_dup_chain(certauto_chain **out, const certauto_order *order);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_dup_chain(certauto_chain **out,
+	const certauto_order *order);
 
 /** The context; borrowed.  @since 0.1 */
 CERTAUTO_API certauto_context *certauto_order_context(const certauto_order *order);

@@ -26,67 +26,77 @@ enum {
 /** Flags of an option. */
 enum {
 	CERTAUTO_OPTION_REQUIRED = 1,
-	CERTAUTO_OPTION_SENSITIVE = 2, /**< never shown; on the command line only by file, env or fd */
+	CERTAUTO_OPTION_SENSITIVE = 2, /**< never shown; on the command line only by file, env or
+	                                    fd */
 	CERTAUTO_OPTION_LIST = 4,      /**< several values, separated by commas */
 	CERTAUTO_OPTION_ARGV = 8       /**< a program with arguments: JSON array of strings */
 };
 
 /** New target of a type ("haproxy", "files"), unconfigured; *out belongs to the caller
- *  (certauto_target_free()). No network.  @return 0, CERTAUTO_ENOTFOUND (lists the types).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_new(certauto_target **out, certauto_context *cx, const char *type);
+ *  (certauto_target_free()). No network.  @return 0, CERTAUTO_ENOTFOUND (lists the types).
+ *  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_new(certauto_target **out,
+	certauto_context *cx, const char *type);
 
-/** Types that are built in or were added to cx: how many, and the name of the i-th; NULL past the end;
- *  borrowed.  @since 0.1 */
+/** Types that are built in or were added to cx: how many, and the name of the i-th; NULL past the
+ *  end; borrowed.  @since 0.1 */
 CERTAUTO_API size_t certauto_target_n_types(const certauto_context *cx);
 CERTAUTO_API const char *certauto_target_type_name(const certauto_context *cx, size_t i);
 
-/** Sets an option; booleans yes no true false 1 0, lists comma-separated, argv a JSON array. Copied;
- *  sensitive values are kept apart and wiped.  @return 0, CERTAUTO_EINVAL (names the option and what it takes).
- *  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_set(certauto_target *target, const char *name, const char *value);
+/** Sets an option; booleans yes no true false 1 0, lists comma-separated, argv a JSON array.
+ *  Copied; sensitive values are kept apart and wiped.  @return 0, CERTAUTO_EINVAL (names the option
+ *  and what it takes).  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_set(certauto_target *target, const char *name,
+	const char *value);
 
-/** Lowers safety: the target's TLS certificate is not verified. Warned about at each run; a key is then
- *  only uploaded if allow_key_over_insecure is set too.  @since 0.1 */
+/** Lowers safety: the target's TLS certificate is not verified. Warned about at each run; a key is
+ *  then only uploaded if allow_key_over_insecure is set too.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_insecure_noverify(certauto_target *target);
 
-/** All required options are there and fit together; no network.  @return 0, CERTAUTO_EINVAL.  @since 0.1 */
+/** All required options are there and fit together; no network.  @return 0, CERTAUTO_EINVAL.
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_check(certauto_target *target);
 
-/** Puts chain and key on the target under a name, proves by TLS handshake that they are served, takes
- *  everything back if not. key NULL when the device or somebody else holds it. chain and key shared (+1)
- *  while it runs. Blocks.
- *  @return 0; CERTAUTO_ENOTSERVED, CERTAUTO_EROLLBACK, CERTAUTO_EUNSUPPORTED (no DEPLOY, or the key cannot be had),
- *  or a network code.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_deploy(certauto_target *target, const char *name,
-	certauto_chain *chain, certauto_key *key, int timeout_ms);
+/** Puts chain and key on the target under a name, proves by TLS handshake that they are served,
+ *  takes everything back if not. key NULL when the device or somebody else holds it. chain and key
+ *  shared (+1) while it runs. Blocks.
+ *  @return 0; CERTAUTO_ENOTSERVED, CERTAUTO_EROLLBACK, CERTAUTO_EUNSUPPORTED (no DEPLOY, or the key
+ *  cannot be had), or a network code.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_deploy(certauto_target *target,
+	const char *name, certauto_chain *chain, certauto_key *key, int timeout_ms);
 
 /** The same as a job; *out belongs to the caller (certauto_job_free()).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_deploy(certauto_job **out, certauto_target *target,
-	const char *name, certauto_chain *chain, certauto_key *key, int deadline_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_deploy(certauto_job **out,
+	certauto_target *target, const char *name, certauto_chain *chain, certauto_key *key,
+	int deadline_ms);
 
 /** Logs in, checks rights and versions, changes nothing. Blocks.
  *  @return 0; CERTAUTO_EAUTH, CERTAUTO_EPERM (what is missing), or a network code.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_test(certauto_target *target, int timeout_ms);
 
 /** The same as a job; *out belongs to the caller (certauto_job_free()).  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_test(certauto_job **out, certauto_target *target, int deadline_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_test(certauto_job **out,
+	certauto_target *target, int deadline_ms);
 
-/** Answers one challenge for name until certauto_target_cleanup() with the same arguments, also from
- *  another process. token: RFC 8555 8.1; value: the key authorization. Blocks.
+/** Answers one challenge for name until certauto_target_cleanup() with the same arguments, also
+ *  from another process. token: RFC 8555 8.1; value: the key authorization. Blocks.
  *  @return 0; CERTAUTO_EUNSUPPORTED, or a network code.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_present(certauto_target *target, const char *challenge,
-	const char *name, const char *token, const char *value, int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_present(certauto_target *target,
+	const char *challenge, const char *name, const char *token, const char *value,
+	int timeout_ms);
 
 /** Takes the answer away; its absence is success. Blocks.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_cleanup(certauto_target *target, const char *challenge,
-	const char *name, const char *token, const char *value, int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_cleanup(certauto_target *target,
+	const char *challenge, const char *name, const char *token, const char *value,
+	int timeout_ms);
 
 /** Type and capabilities.  @since 0.1 */
 CERTAUTO_API const char *certauto_target_type(const certauto_target *target);
 CERTAUTO_API int certauto_target_caps(const certauto_target *target);
 
-/** Its options: how many; name, help, default (NULL = none) and flags of the i-th. option_type is "text",
- *  "path", "number", "boolean", "list" or "argv". NULL or 0 past the end; borrowed.  @since 0.1 */
+/** Its options: how many; name, help, default (NULL = none) and flags of the i-th. option_type is
+ *  "text", "path", "number", "boolean", "list" or "argv". NULL or 0 past the end; borrowed.
+ *  @since 0.1 */
 CERTAUTO_API size_t certauto_target_n_options(const certauto_target *target);
 CERTAUTO_API const char *certauto_target_option_name(const certauto_target *target, size_t i);
 CERTAUTO_API const char *certauto_target_option_help(const certauto_target *target, size_t i);

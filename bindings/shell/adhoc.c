@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The form without a configuration file: the options are written down as the configuration they
+ * stand for, and go the way of one that was read from a file. Secrets never come this way: an
+ * option of a target that is one is only told where it is. */
+
+#include "adhoc.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXAMPLE \
+	"certauto issue --server letsencrypt --agree-tos --contact mailto:ops@example.org " \
+	"--state /var/lib/certauto --domain shop.example.org --target " \
+	"haproxy,socket=/run/haproxy/admin.sock,crt=/etc/haproxy/certs/shop.pem," \
+	"map=/etc/haproxy/acme.map"
+
+struct adhoc {
+	struct shell *shell;
+	struct text targets;   /* members of "targets" */
+	struct text deploy;    /* elements of "deploy" */
+	struct text challenge; /* name of the target that answers; empty = none yet */
+};
+
+/* ---- one --target ---- */
+
+static size_t name_length(const char *text)
+{
+	return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+}
+
+/* Where a value ends: at a comma before a "name=", or at the end. So lists keep their commas. */
+static size_t value_length(const char *value)
+{
+	const char *comma;
+	size_t len;
+
+	for (comma = strchr(value, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+		len = name_length(comma + 1);
+		if (len > 0 && comma[1 + len] == '=')
+			return (size_t)(comma - value);
+	}
+	return strlen(value);
+}
+
+static int find_option(const certauto_target *target, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < certauto_target_n_options(target); i++)
+		if (strcmp(certauto_target_option_name(target, i), name) == 0)
+			return (int)i;
+	return -1;
+}
+
+static int say_unknown_option(
+	const struct shell *shell, const certauto_target *target, const char *name)
+{
+	struct text list = {0};
+	size_t i;
+	int status;
+
+	for (i = 0; i < certauto_target_n_options(target); i++)
+		text_printf(
+			&list, "%s%s", i > 0 ? ", " : "", certauto_target_option_name(target, i));
+	status = say_usage(shell, "--target %s: there is no option %s; there are: %s",
+		certauto_target_type(target), name, text_of(&list));
+	text_free(&list);
+	return status;
+}
+
+/* A secret may only be pointed to. */
+static int add_secret(
+	struct adhoc *adhoc, const certauto_target *target, const char *name, const char *value)
+{
+	static const char *const kinds[] = {"file", "env", "fd"};
+	size_t i, len;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		len = strlen(kinds[i]);
+		if (strncmp(value, kinds[i], len) != 0 || value[len] != ':' ||
+		    value[len + 1] == '\0')
+			continue;
+		value += len + 1;
+		if (strcmp(kinds[i], "fd") == 0 && value[strspn(value, "0123456789")] != '\0')
+			break;
+		text_printf(&adhoc->targets, "{\"%s\": ", kinds[i]);
+		if (strcmp(kinds[i], "fd") == 0)
+			text_add(&adhoc->targets, value);
+		else
+			text_add_json(&adhoc->targets, value);
+		text_add(&adhoc->targets, "}");
+		return STATUS_DONE;
+	}
+	/* The value is not repeated here: it may be the secret itself. */
+	return say_usage(adhoc->shell,
+		"--target %s: %s is secret, and the command line is not: use %s=file:PATH, "
+		"%s=env:NAME or %s=fd:N",
+		certauto_target_type(target), name, name, name, name);
+}
+
+/* A list as an array; a lone string would count as one element, commas and all. */
+static void add_list(struct text *out, const char *value)
+{
+	size_t len;
+
+	text_add(out, "[");
+	for (;;) {
+		char *item;
+
+		len = strcspn(value, ",");
+		item = memory_copy(value, len);
+		text_add_json(out, item);
+		free(item);
+		if (value[len] == '\0')
+			break;
+		text_add(out, ", ");
+		value += len + 1;
+	}
+	text_add(out, "]");
+}
+
+/* Writes one option down. The target is told first, so that a wrong value is refused in the command
+ * line's terms; an argv has been found to be a JSON array by that. */
+static int add_option(
+	struct adhoc *adhoc, certauto_target *target, const char *name, const char *value)
+{
+	int i = find_option(target, name), flags;
+	const char *type;
+
+	if (i < 0)
+		return say_unknown_option(adhoc->shell, target, name);
+	flags = certauto_target_option_flags(target, (size_t)i);
+	type = certauto_target_option_type(target, (size_t)i);
+	text_add(&adhoc->targets, ", ");
+	text_add_json(&adhoc->targets, name);
+	text_add(&adhoc->targets, ": ");
+	if ((flags & CERTAUTO_OPTION_SENSITIVE) != 0)
+		return add_secret(adhoc, target, name, value);
+	if (certauto_target_set(target, name, value) < 0)
+		return say_config_failure(adhoc->shell, "--target", NULL);
+	if (type != NULL && strcmp(type, "list") == 0)
+		add_list(&adhoc->targets, value);
+	else if (type != NULL && strcmp(type, "argv") == 0)
+		text_add(&adhoc->targets, value);
+	else
+		text_add_json(&adhoc->targets, value);
+	return STATUS_DONE;
+}
+
+static int add_options(struct adhoc *adhoc, certauto_target *target, const char *rest)
+{
+	int status = STATUS_DONE;
+
+	while (*rest != '\0' && status == STATUS_DONE) {
+		size_t name_len = name_length(++rest), value_len;
+		char *name, *value;
+
+		if (name_len == 0 || rest[name_len] != '=')
+			return say_usage(adhoc->shell, "--target %s: \"%s\" is not OPTION=VALUE",
+				certauto_target_type(target), rest);
+		value_len = value_length(rest + name_len + 1);
+		name = memory_copy(rest, name_len);
+		value = memory_copy(rest + name_len + 1, value_len);
+		status = add_option(adhoc, target, name, value);
+		free(name);
+		free(value);
+		rest += name_len + 1 + value_len;
+	}
+	return status;
+}
+
+static int challenge_cap(const char *challenge)
+{
+	if (strcmp(challenge, "dns-01") == 0)
+		return CERTAUTO_TARGET_DNS01;
+	return strcmp(challenge, "tls-alpn-01") == 0 ? CERTAUTO_TARGET_TLSALPN01
+						     : CERTAUTO_TARGET_HTTP01;
+}
+
+static const char *challenge_type(const struct shell *shell)
+{
+	const char *type = option_value(&shell->options, OPTION_CHALLENGE);
+
+	return type != NULL ? type : "http-01";
+}
+
+/* What the target is for: every one that can takes the certificate, the first that can answers. */
+static void use_target(struct adhoc *adhoc, const certauto_target *target, const char *name)
+{
+	int caps = certauto_target_caps(target);
+
+	if ((caps & CERTAUTO_TARGET_DEPLOY) != 0) {
+		text_add(&adhoc->deploy, adhoc->deploy.len > 0 ? ", " : "");
+		text_add_json(&adhoc->deploy, name);
+	}
+	if ((caps & challenge_cap(challenge_type(adhoc->shell))) != 0 && adhoc->challenge.len == 0)
+		text_add(&adhoc->challenge, name);
+}
+
+/* "TYPE,option=value,...": the target is called by its type, a second one of it TYPE-2. */
+static int add_target(struct adhoc *adhoc, const char *text, size_t number)
+{
+	struct shell *shell = adhoc->shell;
+	certauto_target *target = NULL;
+	size_t len = strcspn(text, ",");
+	struct text name = {0};
+	char *type = memory_copy(text, len);
+	int status;
+
+	if (certauto_target_new(&target, shell->cx, type) < 0) {
+		status = say_config_failure(shell, "--target", NULL);
+		goto out;
+	}
+	text_add(&name, type);
+	if (number > 1)
+		text_printf(&name, "-%zu", number);
+	text_add(&adhoc->targets, adhoc->targets.len > 0 ? ",\n" : "");
+	text_add_json(&adhoc->targets, text_of(&name));
+	text_add(&adhoc->targets, ": {\"type\": ");
+	text_add_json(&adhoc->targets, type);
+	status = add_options(adhoc, target, text + len);
+	text_add(&adhoc->targets, "}");
+	if (status == STATUS_DONE)
+		use_target(adhoc, target, text_of(&name));
+out:
+	certauto_target_free(target);
+	text_free(&name);
+	free(type);
+	return status;
+}
+
+static int add_targets(struct adhoc *adhoc)
+{
+	const struct strings *given = &adhoc->shell->options.given[OPTION_TARGET];
+	size_t i, j, number;
+	int status = STATUS_DONE;
+
+	for (i = 0; i < given->n && status == STATUS_DONE; i++) {
+		number = 1;
+		for (j = 0; j < i; j++)
+			number += strcspn(given->items[j], ",") == strcspn(given->items[i], ",") &&
+				strncmp(given->items[j], given->items[i],
+					strcspn(given->items[i], ",")) == 0;
+		status = add_target(adhoc, given->items[i], number);
+	}
+	if (status == STATUS_DONE && given->n > 0 && adhoc->challenge.len == 0)
+		return say_usage(adhoc->shell, "none of the targets can answer %s challenges",
+			challenge_type(adhoc->shell));
+	return status;
+}
+
+/* ---- the configuration ---- */
+
+/* Relative to where we are, as on every command line; a configuration knows absolute paths only. */
+static void add_path(struct text *out, const char *path)
+{
+	struct text whole = {0};
+	char *here = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+
+	if (here != NULL)
+		text_printf(&whole, "%s/", here);
+	text_add(&whole, path);
+	text_add_json(out, text_of(&whole));
+	text_free(&whole);
+	free(here);
+}
+
+static void add_strings(struct text *out, const struct strings *strings)
+{
+	size_t i;
+
+	text_add(out, "[");
+	for (i = 0; i < strings->n; i++) {
+		text_add(out, i > 0 ? ", " : "");
+		text_add_json(out, strings->items[i]);
+	}
+	text_add(out, "]");
+}
+
+static void add_account(struct text *out, const struct options *options)
+{
+	const char *ca_file = option_value(options, OPTION_CA_FILE);
+
+	text_add(out, "\"accounts\": {\"" ADHOC_ACCOUNT "\": {\"server\": ");
+	text_add_json(out, option_value(options, OPTION_SERVER));
+	text_printf(out, ", \"agree_tos\": %s, \"contact\": ",
+		option_given(options, OPTION_AGREE_TOS) ? "true" : "false");
+	add_strings(out, &options->given[OPTION_CONTACT]);
+	if (ca_file != NULL) {
+		text_add(out, ", \"ca_file\": ");
+		add_path(out, ca_file);
+	}
+	text_add(out, "}},\n");
+}
+
+/* --name, else the first domain, where a star has no place in a file name. */
+static void add_name(struct text *out, const struct options *options)
+{
+	const char *name = option_value(options, OPTION_NAME);
+	struct text made = {0};
+
+	if (name == NULL) {
+		name = option_value(options, OPTION_DOMAIN);
+		text_printf(
+			&made, "%s%s", name[0] == '*' ? "_wildcard" : "", name + (name[0] == '*'));
+	} else {
+		text_add(&made, name);
+	}
+	text_add_json(out, text_of(&made));
+	text_free(&made);
+}
+
+static void add_certificate(struct text *out, const struct adhoc *adhoc)
+{
+	const struct options *options = &adhoc->shell->options;
+
+	add_name(out, options);
+	text_add(out, ": {\"account\": \"" ADHOC_ACCOUNT "\", \"names\": ");
+	add_strings(out, &options->given[OPTION_DOMAIN]);
+	if (option_given(options, OPTION_KEY)) {
+		text_add(out, ", \"key\": ");
+		add_strings(out, &options->given[OPTION_KEY]);
+	}
+	text_add(out, ", \"challenge\": {\"type\": ");
+	text_add_json(out, challenge_type(adhoc->shell));
+	text_add(out, ", \"target\": ");
+	text_add_json(out, text_of(&adhoc->challenge));
+	text_printf(out, "}, \"deploy\": [%s]}", text_of(&adhoc->deploy));
+}
+
+static int parse(struct shell *shell, const struct text *config)
+{
+	static const char place[] = "config:";
+	int rc = certauto_fleet_parse(
+		&shell->fleet, shell->cx, (const unsigned char *)text_of(config), config->len);
+	const char *message;
+
+	if (rc == 0)
+		return STATUS_DONE;
+	/* Nobody has seen the lines of this configuration. */
+	message = certauto_error_message(certauto_context_error(shell->cx));
+	if (message != NULL && strncmp(message, place, strlen(place)) == 0) {
+		message += strlen(place);
+		message += strspn(message, "0123456789");
+		message += strspn(message, ": ");
+	}
+	return say_config_failure(shell, "the options", message);
+}
+
+/* Names what is not there; all at once, as one goes through the list once. */
+static int check_complete(const struct shell *shell)
+{
+	static const enum option_id needed[] = {
+		OPTION_SERVER, OPTION_STATE, OPTION_DOMAIN, OPTION_TARGET};
+	const struct options *options = &shell->options;
+	struct text missing = {0};
+	size_t i;
+	int status = STATUS_DONE;
+
+	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		if ((shell->verb->options & OPTION_BIT(needed[i])) != 0 &&
+		    !option_given(options, needed[i]))
+			text_printf(&missing, "%s--%s %s", missing.len > 0 ? ", " : "",
+				option_rows[needed[i]].name, option_rows[needed[i]].argument);
+	if (missing.len > 0)
+		status = say_usage(shell,
+			"without a configuration file this is missing: %s. For example: %s",
+			text_of(&missing), EXAMPLE);
+	text_free(&missing);
+	return status;
+}
+
+int adhoc_open(struct shell *shell)
+{
+	struct adhoc adhoc = {.shell = shell};
+	const struct options *options = &shell->options;
+	struct text config = {0};
+	int status;
+
+	if (options->operands.n > 0)
+		return say_usage(shell,
+			"\"%s\" would be a name in a configuration file; "
+			"--server, --state, --domain and so on stand instead of one",
+			options->operands.items[0]);
+	if ((status = check_complete(shell)) != STATUS_DONE ||
+	    (status = add_targets(&adhoc)) != STATUS_DONE)
+		goto out;
+	text_add(&config, "{\"state\": ");
+	add_path(&config, option_value(options, OPTION_STATE));
+	text_add(&config, ",\n");
+	add_account(&config, options);
+	text_printf(&config, "\"targets\": {%s},\n\"certificates\": {", text_of(&adhoc.targets));
+	if (option_given(options, OPTION_DOMAIN))
+		add_certificate(&config, &adhoc);
+	text_add(&config, "}}\n");
+	status = parse(shell, &config);
+out:
+	text_free(&adhoc.targets);
+	text_free(&adhoc.deploy);
+	text_free(&adhoc.challenge);
+	text_free(&config);
+	return status;
+}

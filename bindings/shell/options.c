@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line. Options may stand anywhere, before or after the verb; which of them a verb
+ * takes is the verb's business. */
+
+#include "options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+const struct option_row option_rows[OPTION_COUNT] = {
+	[OPTION_HELP] = {"help", 'h', 0, NULL, "show this"},
+	[OPTION_VERSION] = {"version", 0, 0, NULL, "show the version"},
+	[OPTION_CONFIG] = {"config", 'c', 0, "FILE",
+		"configuration file (default /etc/certauto/certauto.json)"},
+	[OPTION_JSON] = {"json", 0, 0, NULL, "print results as JSON, see certauto-status(7)"},
+	[OPTION_QUIET] = {"quiet", 'q', 0, NULL, "no progress; errors and warnings only"},
+	[OPTION_VERBOSE] = {"verbose", 'v', 0, NULL, "log each step in plain lines"},
+	[OPTION_TIMEOUT] = {"timeout", 0, 0, "SECONDS", "give up after so long (default 3600)"},
+	[OPTION_DRY_RUN] = {"dry-run", 0, 0, NULL, "say what would be done and change nothing"},
+	[OPTION_FORCE] = {"force", 0, 0, NULL, "renew what is not due; overwrite files that exist"},
+	[OPTION_SERVER] = {"server", 0, 0, "URL",
+		"the CA: directory URL, letsencrypt or letsencrypt-staging"},
+	[OPTION_CA_FILE] = {"ca-file", 0, 0, "FILE",
+		"certificates (PEM) that the CA's server is verified by"},
+	[OPTION_AGREE_TOS] = {"agree-tos", 0, 0, NULL, "agree to the CA's terms of service"},
+	[OPTION_CONTACT] = {"contact", 0, 1, "URI",
+		"how the CA reaches you, such as mailto:ops@example.org"},
+	[OPTION_STATE] = {"state", 0, 0, "DIR", "directory for accounts, keys, certificates"},
+	[OPTION_NAME] = {"name", 0, 0, "NAME",
+		"what the certificate is called (default: its first domain)"},
+	[OPTION_DOMAIN] = {"domain", 'd', 1, "NAME", "a name in the certificate"},
+	[OPTION_KEY] = {"key", 0, 1, "TYPE",
+		"ecdsa-p256 (default), ecdsa-p384, rsa-2048, rsa-3072, rsa-4096"},
+	[OPTION_CHALLENGE] = {"challenge", 0, 0, "TYPE", "how names are proved (default http-01)"},
+	[OPTION_TARGET] = {"target", 0, 1, "TYPE,OPTION=VALUE,...",
+		"where to deploy, and who answers challenges"},
+	[OPTION_CN] = {"cn", 0, 0, "NAME",
+		"common name; the certificate's name unless --san is given"},
+	[OPTION_SAN] = {"san", 0, 1, "NAME",
+		"a name: DNS:host.example, IP:192.0.2.1 or just the name"},
+	[OPTION_SUBJECT] = {"subject", 0, 0, "DN", "subject, such as \"O=Example, C=FR\""},
+	[OPTION_DAYS] = {"days", 0, 0, "N", "days until it expires (default 365)"},
+	[OPTION_OUT] = {"out", 0, 0, "FILE", "write it there instead of to standard output"},
+	[OPTION_KEY_OUT] = {"key-out", 0, 0, "FILE", "write the new key there, mode 0600"},
+};
+
+void strings_add(struct strings *strings, const char *item)
+{
+	strings->items = memory_grow(strings->items, strings->n + 1, sizeof(*strings->items));
+	strings->items[strings->n++] = item;
+}
+
+static int find_name(const char *name, size_t len)
+{
+	int id;
+
+	for (id = 0; id < OPTION_COUNT; id++)
+		if (strlen(option_rows[id].name) == len &&
+		    memcmp(option_rows[id].name, name, len) == 0)
+			return id;
+	return -1;
+}
+
+static int find_letter(char letter)
+{
+	int id;
+
+	for (id = 0; id < OPTION_COUNT; id++)
+		if (option_rows[id].letter == letter)
+			return id;
+	return -1;
+}
+
+static int keep(struct options *options, int id, const char *value, struct text *why)
+{
+	if (options->given[id].n > 0 && option_rows[id].argument != NULL &&
+	    !option_rows[id].repeats) {
+		text_printf(why, "--%s is given twice", option_rows[id].name);
+		return -1;
+	}
+	strings_add(&options->given[id], value);
+	return 0;
+}
+
+/* "--name", "--name=value", "--name value". */
+static int parse_long(struct options *options, char ***next, struct text *why)
+{
+	const char *word = *(*next)++ + 2, *value = strchr(word, '=');
+	size_t len = value != NULL ? (size_t)(value - word) : strlen(word);
+	int id = find_name(word, len);
+
+	if (id < 0) {
+		text_printf(why, "there is no option --%.*s", (int)len, word);
+		return -1;
+	}
+	if (option_rows[id].argument == NULL) {
+		if (value != NULL) {
+			text_printf(why, "--%s takes no value", option_rows[id].name);
+			return -1;
+		}
+		return keep(options, id, "", why);
+	}
+	if (value == NULL && **next == NULL) {
+		text_printf(why, "--%s needs a value: --%s %s", option_rows[id].name,
+			option_rows[id].name, option_rows[id].argument);
+		return -1;
+	}
+	return keep(options, id, value != NULL ? value + 1 : *(*next)++, why);
+}
+
+/* "-v", "-vq", "-c value", "-cvalue". */
+static int parse_letters(struct options *options, char ***next, struct text *why)
+{
+	const char *letter = *(*next)++ + 1;
+	int id;
+
+	for (; *letter != '\0'; letter++) {
+		id = find_letter(*letter);
+		if (id < 0) {
+			text_printf(why, "there is no option -%c", *letter);
+			return -1;
+		}
+		if (option_rows[id].argument == NULL) {
+			if (keep(options, id, "", why) < 0)
+				return -1;
+			continue;
+		}
+		if (letter[1] != '\0')
+			return keep(options, id, letter + 1, why);
+		if (**next != NULL)
+			return keep(options, id, *(*next)++, why);
+		text_printf(why, "-%c needs a value: -%c %s", *letter, *letter,
+			option_rows[id].argument);
+		return -1;
+	}
+	return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct text *why)
+{
+	char **next = argv + (argc > 0);
+	int only_operands = 0, rc = 0;
+
+	while (*next != NULL && rc == 0) {
+		if (only_operands || (*next)[0] != '-' || (*next)[1] == '\0') {
+			strings_add(&options->operands, *next++);
+		} else if (strcmp(*next, "--") == 0) {
+			only_operands = 1;
+			next++;
+		} else if ((*next)[1] == '-') {
+			rc = parse_long(options, &next, why);
+		} else {
+			rc = parse_letters(options, &next, why);
+		}
+	}
+	return rc;
+}
+
+void options_free(struct options *options)
+{
+	int id;
+
+	for (id = 0; id < OPTION_COUNT; id++)
+		free(options->given[id].items);
+	free(options->operands.items);
+	memset(options, 0, sizeof(*options));
+}
+
+int option_given(const struct options *options, enum option_id id)
+{
+	return options->given[id].n > 0;
+}
+
+const char *option_value(const struct options *options, enum option_id id)
+{
+	return options->given[id].n > 0 ? options->given[id].items[0] : NULL;
+}
+
+unsigned options_given(const struct options *options)
+{
+	unsigned bits = 0;
+	int id;
+
+	for (id = 0; id < OPTION_COUNT; id++)
+		if (options->given[id].n > 0)
+			bits |= OPTION_BIT(id);
+	return bits;
+}
+
+void option_describe(struct text *out, enum option_id id)
+{
+	const struct option_row *row = &option_rows[id];
+	struct text left = {0};
+
+	if (row->letter != 0)
+		text_printf(&left, "  -%c, --%s", row->letter, row->name);
+	else
+		text_printf(&left, "      --%s", row->name);
+	if (row->argument != NULL)
+		text_printf(&left, " %s", row->argument);
+	text_pad(out, text_of(&left), 28);
+	if (left.len >= 28)
+		text_printf(out, "\n%*s", 28, "");
+	text_printf(out, "%s%s\n", row->help, row->repeats ? " (may be repeated)" : "");
+	text_free(&left);
+}

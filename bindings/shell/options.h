@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CERTAUTO_SHELL_OPTIONS_H
+#define CERTAUTO_SHELL_OPTIONS_H
+
+/* The command line, taken apart: options by number, the rest as operands. */
+
+#include <stddef.h>
+
+enum option_id {
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_CONFIG,
+	OPTION_JSON,
+	OPTION_QUIET,
+	OPTION_VERBOSE,
+	OPTION_TIMEOUT,
+	OPTION_DRY_RUN,
+	OPTION_FORCE,
+	/* instead of a configuration file */
+	OPTION_SERVER,
+	OPTION_CA_FILE,
+	OPTION_AGREE_TOS,
+	OPTION_CONTACT,
+	OPTION_STATE,
+	OPTION_NAME,
+	OPTION_DOMAIN,
+	OPTION_KEY,
+	OPTION_CHALLENGE,
+	OPTION_TARGET,
+	/* of csr and self-signed */
+	OPTION_CN,
+	OPTION_SAN,
+	OPTION_SUBJECT,
+	OPTION_DAYS,
+	OPTION_OUT,
+	OPTION_KEY_OUT,
+	OPTION_COUNT
+};
+
+#define OPTION_BIT(id) (1u << (id))
+#define OPTIONS_COMMON \
+	(OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION) | OPTION_BIT(OPTION_JSON) | \
+		OPTION_BIT(OPTION_QUIET) | OPTION_BIT(OPTION_VERBOSE))
+#define OPTIONS_NETWORK (OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_TIMEOUT))
+#define OPTIONS_ACCOUNT \
+	(OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CA_FILE) | OPTION_BIT(OPTION_AGREE_TOS) | \
+		OPTION_BIT(OPTION_CONTACT) | OPTION_BIT(OPTION_STATE))
+#define OPTIONS_CERTIFICATE \
+	(OPTIONS_ACCOUNT | OPTION_BIT(OPTION_NAME) | OPTION_BIT(OPTION_DOMAIN) | \
+		OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_CHALLENGE) | OPTION_BIT(OPTION_TARGET))
+
+struct option_row {
+	const char *name;     /* without the dashes */
+	char letter;          /* or 0 */
+	char repeats;         /* may be given several times */
+	const char *argument; /* what --help calls its value; NULL = it has none */
+	const char *help;
+};
+
+extern const struct option_row option_rows[OPTION_COUNT];
+
+struct strings {
+	const char **items; /* the strings are borrowed */
+	size_t n;
+};
+
+struct options {
+	struct strings given[OPTION_COUNT]; /* values; "" for an option without one */
+	struct strings operands;
+};
+
+struct text;
+
+void strings_add(struct strings *strings, const char *item);
+/* Takes argv apart, whose strings stay borrowed. 0, or -1 and what is wrong with it in why. */
+int options_parse(struct options *options, int argc, char **argv, struct text *why);
+void options_free(struct options *options);
+
+int option_given(const struct options *options, enum option_id id);
+const char *option_value(const struct options *options, enum option_id id); /* NULL = not given */
+unsigned options_given(const struct options *options);                      /* as OPTION_BITs */
+/* One line for --help: "  -c, --config FILE   read ...". */
+void option_describe(struct text *out, enum option_id id);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Results: lines on standard output, reasons on standard error, or one JSON document. */
+
+#include "results.h"
+
+#include <string.h>
+
+#include "fault.h"
+#include "json.h"
+
+/* Precedence of exit statuses: some failed, failed, later, done. */
+static int status_of(const struct results *results)
+{
+	if (results->n_failed > 0)
+		return results->n_done + results->n_later > 0 ? STATUS_SOME_FAILED : STATUS_FAILED;
+	return results->n_later > 0 ? STATUS_LATER : STATUS_DONE;
+}
+
+static void say_json(const struct shell *shell, const char *results)
+{
+	struct text text = {0};
+
+	text_add(&text, "{\"version\":1,\"verb\":");
+	text_add_json(&text, shell->verb->name);
+	text_printf(&text, ",\"results\":%s}\n", results);
+	say(&text);
+	text_free(&text);
+}
+
+/* ---- of a fleet ---- */
+
+static const struct json *find(const struct json *list, const char *member, const char *value)
+{
+	const struct json *item;
+
+	for (item = json_first(list); item != NULL; item = item->next)
+		if (strcmp(json_text_or(item, member, ""), value) == 0)
+			return item;
+	return NULL;
+}
+
+/* ", valid until 2027-02-19; edge: deployed": what is so now. */
+static void add_state(struct text *out, const struct json *status, const char *name,
+	const char *key)
+{
+	const struct json *certificate = find(json_get(status, "certificates"), "name", name);
+	const struct json *lineage = find(json_get(certificate, "lineages"), "key", key);
+	const struct json *targets = json_get(lineage, "targets"), *target;
+	int64_t until = json_number(json_get(lineage, "issued"), "not_after");
+
+	if (until == 0) {
+		text_add(out, ", not issued yet");
+		return;
+	}
+	text_add(out, ", valid until ");
+	text_add_day(out, until);
+	for (target = json_first(targets); target != NULL; target = target->next) {
+		text_add(out, target == targets->first ? "; " : ", ");
+		text_add_shown(out, json_text_or(target, "name", "?"));
+		text_add(out, ": ");
+		text_add_shown(out, json_text_or(target, "state", "unknown"));
+	}
+}
+
+static void add_subject(struct text *out, const struct json *result)
+{
+	const char *key = json_text(result, "key");
+
+	text_add_shown(out, json_text_or(result, "name", "?"));
+	if (key != NULL) {
+		text_add(out, " ");
+		text_add_shown(out, key);
+	}
+}
+
+static void say_reason(const struct json *error, const char *subject)
+{
+	struct fault fault = fault_of_json(error);
+	struct text text = {0};
+
+	fault_add(&text, &fault, subject);
+	complain_lines(&text);
+	text_free(&text);
+}
+
+static void say_line(const struct json *result, const struct json *status, const char *word,
+	const char *subject)
+{
+	const char *name = json_text(result, "name"), *key = json_text(result, "key");
+	int64_t retry_at = json_number(json_get(result, "error"), "retry_at");
+	struct text line = {0};
+
+	text_printf(&line, "%s: %s", subject, word);
+	if (retry_at != 0) {
+		text_add(&line, ", not before ");
+		text_add_time(&line, retry_at);
+	} else if (status != NULL && name != NULL && key != NULL &&
+		json_first(json_get(result, "error")) == NULL) {
+		add_state(&line, status, name, key);
+	}
+	text_add(&line, "\n");
+	say(&line);
+	text_free(&line);
+}
+
+static void count(struct results *results, const char *outcome)
+{
+	if (strcmp(outcome, "failed") == 0)
+		results->n_failed++;
+	else if (strcmp(outcome, "later") == 0)
+		results->n_later++;
+	else
+		results->n_done++;
+}
+
+static struct json *load_status(struct shell *shell)
+{
+	struct json *status = NULL;
+	char *text = NULL;
+
+	/* Only to say more: without it less is said. */
+	if (certauto_fleet_dup_status(&text, shell->fleet) == 0)
+		status = json_parse(text);
+	certauto_mem_free(text);
+	return status;
+}
+
+static const char *word_for(const struct words *words, const char *outcome)
+{
+	if (strcmp(outcome, "done") == 0)
+		return words->done;
+	return strcmp(outcome, "unchanged") == 0 ? words->unchanged : outcome;
+}
+
+/* What was cancelled by our own signal needs no explanation. */
+static int is_interrupted(const struct json *error)
+{
+	const char *canceled = certauto_error_name(CERTAUTO_ECANCELED);
+
+	return shell_signal() != 0 && strcmp(json_text_or(error, "code", ""), canceled) == 0;
+}
+
+static void say_all(struct shell *shell, const struct json *list, struct results *tally,
+	const struct words *words)
+{
+	struct json *status = shell->json || !words->with_state ? NULL : load_status(shell);
+	const struct json *result, *error;
+	struct text subject = {0};
+
+	for (result = json_first(list); result != NULL; result = result->next) {
+		const char *outcome = json_text_or(result, "outcome", "failed");
+
+		count(tally, outcome);
+		text_free(&subject);
+		add_subject(&subject, result);
+		error = json_get(result, "error");
+		if (is_interrupted(error))
+			outcome = "interrupted";
+		if (!shell->json)
+			say_line(result, status, word_for(words, outcome), text_of(&subject));
+		if (json_first(error) != NULL && !is_interrupted(error))
+			say_reason(error, text_of(&subject));
+	}
+	text_free(&subject);
+	json_free(status);
+}
+
+int results_say(struct shell *shell, int rc, const struct words *words)
+{
+	struct failure failure = failure_keep(shell, rc);
+	struct results tally = {0};
+	struct json *list = NULL;
+	char *text = NULL;
+	int status;
+
+	if (certauto_fleet_dup_results(&text, shell->fleet) == 0)
+		list = json_parse(text);
+	if (json_first(list) != NULL) {
+		if (shell->json)
+			say_json(shell, text);
+		say_all(shell, list, &tally, words);
+		status = status_of(&tally);
+		/* Something failed that belongs to none of them. */
+		if (rc < 0 && status == STATUS_DONE)
+			status = failure_say(&failure, 0);
+	} else if (rc < 0) {
+		status = failure_say(&failure, shell->json);
+	} else {
+		if (shell->json)
+			say_json(shell, "[]");
+		status = STATUS_DONE;
+	}
+	failure_free(&failure);
+	json_free(list);
+	certauto_mem_free(text);
+	return shell_status(status);
+}
+
+/* ---- of a verb without a fleet ---- */
+
+void results_add(
+	struct results *results, struct shell *shell, const char *name, const char *key, int rc)
+{
+	struct failure failure = failure_keep(shell, rc);
+
+	text_add(&results->json, results->json.len > 0 ? ",{\"name\":" : "{\"name\":");
+	text_add_json(&results->json, name);
+	text_add(&results->json, ",\"key\":");
+	text_add_json(&results->json, key);
+	text_add(&results->json, ",\"outcome\":");
+	if (rc == 0) {
+		results->n_done++;
+		text_add(&results->json, "\"done\",\"error\":null}");
+	} else {
+		const char *outcome = failure.status == STATUS_LATER ? "later" : "failed";
+
+		count(results, outcome);
+		text_printf(
+			&results->json, "\"%s\",\"error\":%s}", outcome, text_of(&failure.json));
+		(void)failure_say(&failure, 0);
+	}
+	failure_free(&failure);
+}
+
+int results_say_own(struct shell *shell, struct results *results)
+{
+	struct text list = {0};
+
+	text_printf(&list, "[%s]", text_of(&results->json));
+	if (shell->json)
+		say_json(shell, text_of(&list));
+	text_free(&list);
+	text_free(&results->json);
+	return shell_status(status_of(results));
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* certauto csr, certauto self-signed: what needs no CA and no network. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "output.h"
+#include "results.h"
+#include "shell.h"
+
+#define DAYS 365
+#define DAYS_MAX 36500
+
+/* What both make, and from what. */
+struct request {
+	struct shell *shell;
+	struct strings names;
+	struct text subject;
+	certauto_key *key;
+	certauto_csr *csr;
+	int key_is_new;
+};
+
+static const char *value_of(const struct request *request, enum option_id id)
+{
+	return option_value(&request->shell->options, id);
+}
+
+static int is_forced(const struct request *request)
+{
+	return option_given(&request->shell->options, OPTION_FORCE);
+}
+
+static void request_free(struct request *request)
+{
+	certauto_csr_free(request->csr);
+	certauto_key_free(request->key);
+	free(request->names.items);
+	text_free(&request->subject);
+}
+
+/* ---- names and subject ---- */
+
+/* "DNS:host.example", "IP:192.0.2.1", or the name alone. */
+static const char *san_name(const char *san)
+{
+	if (strncmp(san, "DNS:", 4) == 0)
+		return san + 4;
+	return strncmp(san, "IP:", 3) == 0 ? san + 3 : san;
+}
+
+static void add_names(struct request *request)
+{
+	const struct strings *domains = &request->shell->options.given[OPTION_DOMAIN];
+	const struct strings *sans = &request->shell->options.given[OPTION_SAN];
+	size_t i;
+
+	for (i = 0; i < domains->n; i++)
+		strings_add(&request->names, san_name(domains->items[i]));
+	for (i = 0; i < sans->n; i++)
+		strings_add(&request->names, san_name(sans->items[i]));
+	/* Clients look at the alternative names only. */
+	if (request->names.n == 0 && value_of(request, OPTION_CN) != NULL)
+		strings_add(&request->names, value_of(request, OPTION_CN));
+}
+
+/* --cn in front of --subject. */
+static void add_subject(struct request *request)
+{
+	const char *cn = value_of(request, OPTION_CN), *subject = value_of(request, OPTION_SUBJECT);
+
+	if (cn != NULL)
+		text_add(&request->subject, "CN=");
+	for (; cn != NULL && *cn != '\0'; cn++) {
+		if (*cn == ',' || *cn == '\\')
+			text_add(&request->subject, "\\");
+		text_add_n(&request->subject, cn, 1);
+	}
+	if (subject != NULL)
+		text_printf(
+			&request->subject, "%s%s", request->subject.len > 0 ? ", " : "", subject);
+}
+
+/* ---- key ---- */
+
+static int is_key_type(const char *text)
+{
+	static const char *const types[] = {
+		"ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072", "rsa-4096"};
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (strcmp(types[i], text) == 0)
+			return 1;
+	return 0;
+}
+
+/* --key TYPE makes one, which needs a place; --key FILE reads one. */
+static int get_key(struct request *request)
+{
+	const char *key = value_of(request, OPTION_KEY),
+		   *key_out = value_of(request, OPTION_KEY_OUT);
+	struct shell *shell = request->shell;
+	int rc;
+
+	if (key == NULL)
+		key = "ecdsa-p256";
+	request->key_is_new = is_key_type(key);
+	if (request->key_is_new && key_out == NULL)
+		return say_usage(shell, "a new %s key needs a place: --key-out FILE", key);
+	if (!request->key_is_new && key_out != NULL)
+		return say_usage(shell,
+			"--key-out is for a new key, and --key %s is a file; key types are "
+			"ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096",
+			key);
+	if (request->key_is_new)
+		rc = certauto_key_new(&request->key, shell->cx, key);
+	else
+		rc = certauto_key_load(&request->key, shell->cx, key);
+	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+}
+
+static int write_key(const struct request *request)
+{
+	unsigned char *pem = NULL;
+	size_t len = 0;
+	int rc, status = STATUS_DONE;
+
+	if (!request->key_is_new)
+		return STATUS_DONE;
+	if ((rc = certauto_key_format(&pem, &len, request->key)) < 0)
+		return say_failure(request->shell, rc);
+	if (output_write(value_of(request, OPTION_KEY_OUT), pem, len, 0600, is_forced(request)) < 0)
+		status = STATUS_FAILED;
+	certauto_mem_free(pem);
+	return status;
+}
+
+/* ---- both verbs ---- */
+
+static int check_options(const struct request *request)
+{
+	const struct options *options = &request->shell->options;
+	const char *out = value_of(request, OPTION_OUT),
+		   *key_out = value_of(request, OPTION_KEY_OUT);
+
+	if (request->names.n == 0)
+		return say_usage(request->shell, "it needs a name: %s",
+			request->shell->verb->run == run_csr ? "--domain NAME"
+							     : "--cn NAME or --san NAME");
+	if (options->given[OPTION_KEY].n > 1)
+		return say_usage(request->shell, "--key is given twice");
+	if (request->shell->json && out == NULL)
+		return say_usage(request->shell,
+			"--json needs --out FILE: both would go to standard output");
+	if (out != NULL && key_out != NULL && strcmp(out, key_out) == 0)
+		return say_usage(request->shell, "--out and --key-out are the same file");
+	if (output_check(out, is_forced(request)) < 0 ||
+	    output_check(key_out, is_forced(request)) < 0)
+		return STATUS_FAILED;
+	return STATUS_DONE;
+}
+
+static int make_request(struct request *request)
+{
+	struct shell *shell = request->shell;
+	int rc, status;
+
+	add_names(request);
+	add_subject(request);
+	if ((status = check_options(request)) != STATUS_DONE ||
+	    (status = shell_open(shell)) != STATUS_DONE ||
+	    (status = get_key(request)) != STATUS_DONE)
+		return status;
+	rc = certauto_csr_new_subject(&request->csr, shell->cx, request->key,
+		text_of(&request->subject), (const char *const *)request->names.items,
+		request->names.n);
+	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+}
+
+/* The key first: a certificate without its key is of no use to anybody. */
+static int write_both(struct request *request, const unsigned char *pem, size_t len)
+{
+	struct results results = {0};
+	struct text text = {0};
+	int status = write_key(request);
+
+	if (status != STATUS_DONE)
+		return status;
+	if (value_of(request, OPTION_OUT) == NULL) {
+		text_add_n(&text, (const char *)pem, len);
+		say(&text);
+		text_free(&text);
+		return STATUS_DONE;
+	}
+	if (output_write(value_of(request, OPTION_OUT), pem, len, 0644, is_forced(request)) < 0)
+		return STATUS_FAILED;
+	results_add(&results, request->shell, request->names.items[0],
+		certauto_key_type(request->key), 0);
+	return results_say_own(request->shell, &results);
+}
+
+int run_csr(struct shell *shell)
+{
+	struct request request = {.shell = shell};
+	unsigned char *pem = NULL;
+	size_t len = 0;
+	int rc, status = make_request(&request);
+
+	if (status == STATUS_DONE) {
+		rc = certauto_csr_format(&pem, &len, request.csr);
+		status = rc == 0 ? write_both(&request, pem, len) : say_failure(shell, rc);
+	}
+	certauto_mem_free(pem);
+	request_free(&request);
+	return status;
+}
+
+static int get_days(const struct shell *shell, int *out)
+{
+	const char *days = option_value(&shell->options, OPTION_DAYS);
+
+	*out = days != NULL ? atoi(days) : DAYS;
+	if (days != NULL &&
+	    (strlen(days) > 5 || days[strspn(days, "0123456789")] != '\0' || *out < 1 ||
+			*out > DAYS_MAX))
+		return say_usage(
+			shell, "--days takes a number from 1 to %d, not \"%s\"", DAYS_MAX, days);
+	return STATUS_DONE;
+}
+
+int run_self_signed(struct shell *shell)
+{
+	struct request request = {.shell = shell};
+	certauto_chain *chain = NULL;
+	unsigned char *pem = NULL;
+	size_t len = 0;
+	int rc, days, status;
+
+	if ((status = get_days(shell, &days)) != STATUS_DONE ||
+	    (status = make_request(&request)) != STATUS_DONE)
+		goto out;
+	if ((rc = certauto_chain_new_self_signed(&chain, request.key, request.csr,
+		     (int64_t)time(NULL) + (int64_t)days * 86400)) < 0 ||
+		(rc = certauto_chain_format(&pem, &len, chain, CERTAUTO_CHAIN_LEAF)) < 0)
+		status = say_failure(shell, rc);
+	else
+		status = write_both(&request, pem, len);
+out:
+	certauto_mem_free(pem);
+	certauto_chain_free(chain);
+	request_free(&request);
+	return status;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of verbs, and the help that is made from it. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shell.h"
+
+#define RENEW_OPTIONS \
+	(OPTIONS_NETWORK | OPTIONS_CERTIFICATE | OPTION_BIT(OPTION_DRY_RUN) | \
+		OPTION_BIT(OPTION_FORCE))
+#define PKI_OPTIONS \
+	(OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_SUBJECT) | OPTION_BIT(OPTION_OUT) | \
+		OPTION_BIT(OPTION_KEY_OUT) | OPTION_BIT(OPTION_FORCE))
+
+#define WITHOUT_FILE \
+	"Without a configuration file, --server, --state, --domain and --target " \
+	"say what one would say. The certificate is called after its first domain " \
+	"unless --name is given. A --target is a type and its options, such as " \
+	"haproxy,socket=/run/haproxy/admin.sock,probe=10.0.0.1:443,10.0.0.2:443: a " \
+	"comma ends a value only when NAME= follows it. Secret options are only " \
+	"pointed to: option=file:PATH, option=env:NAME, option=fd:N. The first " \
+	"target that can answers the challenges; every one that can is deployed to."
+
+const struct verb verbs[] = {
+	{"issue", "NAME... | --domain NAME...", "get certificates and deploy them",
+		"Issues the certificates NAME of the configuration where there is none yet, none "
+		"that is valid for the names and keys configured, or one that is due for "
+		"renewal; deploys what is not deployed. What is in order is left alone; --force "
+		"issues it again.\n" WITHOUT_FILE,
+		RENEW_OPTIONS, -1, run_issue},
+	{"renew", "[NAME...]", "do what is due: renew, deploy, finish what an earlier run left",
+		"Renews each certificate of the configuration (or only NAME) that is due: when a "
+		"third of its life is left, half of a life under ten days. Deploys what is "
+		"issued but not deployed, and settles what an interrupted run left behind. Meant "
+		"to be run daily.\n" WITHOUT_FILE,
+		RENEW_OPTIONS, -1, run_renew},
+	{"deploy", "[NAME...]", "deploy what is issued, without asking the CA",
+		"Takes the current certificates to their targets again and proves that they are "
+		"served.\n" WITHOUT_FILE,
+		RENEW_OPTIONS & ~OPTION_BIT(OPTION_FORCE), -1, run_deploy},
+	{"plan", "[NAME...]", "say what renew would do now, and why",
+		"Reads the state directory; asks neither the CA nor a target.",
+		OPTIONS_NETWORK | OPTION_BIT(OPTION_FORCE), -1, run_plan},
+	{"status", "", "show the certificates, how long they are valid, where they are",
+		"Reads the state directory; asks neither the CA nor a target.\n" WITHOUT_FILE,
+		OPTIONS_NETWORK | OPTIONS_CERTIFICATE, 0, run_status},
+	{"check", "", "log in at every CA and target, change nothing",
+		"Finds what would stop a renewal before one is due: a CA that cannot be reached, "
+		"a target that refuses, a state directory that cannot be written.",
+		OPTIONS_NETWORK, 0, run_check},
+	{"gc", "", "settle what crashed runs left behind",
+		"Takes away challenge answers and half-made changes that interrupted runs left "
+		"on targets, also of certificates that are no longer configured, and stale "
+		"temporary files.",
+		OPTIONS_NETWORK, 0, run_gc},
+	{"account register", "[ACCOUNT...]", "find or make the account at the CA",
+		"Looks the account up by its key; makes it if there is none and the terms are "
+		"agreed to. issue does that too when it must.",
+		OPTIONS_NETWORK | OPTIONS_ACCOUNT, -1, run_account_register},
+	{"account show", "[ACCOUNT...]", "show the accounts and their URLs",
+		"Reads the state directory; asks no CA.", OPTIONS_NETWORK | OPTIONS_ACCOUNT, -1,
+		run_account_show},
+	{"target list", "", "list the types of targets and what they can do", "", 0, 0,
+		run_target_list},
+	{"target options", "TYPE", "list the options of a type of target", "", 0, 1,
+		run_target_options},
+	{"target test", "NAME", "log in at a target of the configuration, change nothing", "",
+		OPTIONS_NETWORK, 1, run_target_test},
+	{"csr", "--key FILE|TYPE --domain NAME...", "make a certificate signing request",
+		"The names go into subjectAltName; the subject is empty unless --subject is "
+		"given. --key is the file of an existing key, or a type: then a key is made and "
+		"written to --key-out. Files that exist are not overwritten without --force.",
+		PKI_OPTIONS | OPTION_BIT(OPTION_DOMAIN), 0, run_csr},
+	{"self-signed", "--cn NAME | --san NAME...", "make a self-signed certificate",
+		"--key is the file of an existing key, or a type: then a key is made and written "
+		"to --key-out. Files that exist are not overwritten without --force.",
+		PKI_OPTIONS | OPTION_BIT(OPTION_CN) | OPTION_BIT(OPTION_SAN) |
+			OPTION_BIT(OPTION_DAYS),
+		0, run_self_signed},
+	{"version", "", "show the version of command and library", "", 0, 0, run_version},
+	{"help", "[VERB]", "show this, or how a verb is used", "", 0, 2, run_help},
+	{NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+/* ---- help ---- */
+
+void help_add_verbs(struct text *out)
+{
+	const struct verb *verb;
+
+	for (verb = verbs; verb->name != NULL; verb++)
+		text_printf(out, "%s%s", verb != verbs ? ", " : "", verb->name);
+}
+
+static void add_option_lines(struct text *out, unsigned options)
+{
+	int id;
+
+	for (id = 0; id < OPTION_COUNT; id++)
+		if ((options & OPTION_BIT(id)) != 0)
+			option_describe(out, id);
+}
+
+static void add_paragraphs(struct text *out, const char *details)
+{
+	size_t len;
+	char *paragraph;
+
+	for (; *details != '\0'; details += len + (details[len] != '\0')) {
+		len = strcspn(details, "\n");
+		paragraph = memory_copy(details, len);
+		text_add(out, "\n");
+		text_add_wrapped(out, paragraph, 0, 90);
+		free(paragraph);
+	}
+}
+
+static void add_verb(struct text *out, const struct verb *verb)
+{
+	unsigned shown = (OPTIONS_COMMON & ~OPTION_BIT(OPTION_VERSION)) | verb->options;
+
+	text_printf(out, "usage: certauto %s [OPTION...] %s\n\nTo %s.\n", verb->name,
+		verb->operands, verb->summary);
+	add_paragraphs(out, verb->details);
+	text_add(out, "\n");
+	add_option_lines(out, shown);
+}
+
+static void add_overview(struct text *out)
+{
+	const struct verb *verb;
+
+	text_add(out,
+		"usage: certauto [OPTION...] VERB ...\n\n"
+		"Gets certificates over ACME, answers the challenges on the load balancer\n"
+		"itself, deploys there, proves by a TLS handshake what is served, and takes\n"
+		"it back if it is not.\n\n");
+	for (verb = verbs; verb->name != NULL; verb++) {
+		text_add(out, "  ");
+		text_pad(out, verb->name, 18);
+		text_printf(out, "%s\n", verb->summary);
+	}
+	text_add(out, "\nOptions of every verb, before or after it (certauto help VERB lists "
+		      "the others):\n\n");
+	add_option_lines(out, OPTIONS_COMMON);
+	text_add(out,
+		"\nExit status: 0 done or nothing to do, 1 failed, 2 command line or\n"
+		"configuration wrong, 3 some of several failed, 75 something must wait,\n"
+		"130 or 143 interrupted.\n"
+		"See certauto(1), certauto.json(5), certauto-status(7).\n");
+}
+
+int help_add(struct text *out, const char *name)
+{
+	const struct verb *verb;
+	size_t len = strlen(name);
+	int n = 0;
+
+	for (verb = verbs; verb->name != NULL; verb++) {
+		if (strncmp(verb->name, name, len) != 0 ||
+		    (verb->name[len] != '\0' && verb->name[len] != ' '))
+			continue;
+		if (n++ > 0)
+			text_add(out, "\n");
+		add_verb(out, verb);
+	}
+	return n;
+}
+
+int run_help(struct shell *shell)
+{
+	const struct strings *operands = &shell->options.operands;
+	struct text name = {0}, text = {0};
+	int status = STATUS_DONE;
+
+	if (operands->n > 0)
+		text_add(&name, operands->items[0]);
+	if (operands->n > 1)
+		text_printf(&name, " %s", operands->items[1]);
+	if (operands->n == 0) {
+		add_overview(&text);
+	} else if (!help_add(&text, text_of(&name))) {
+		help_add_verbs(&text);
+		status = say_usage(shell, "there is no verb %s; there are: %s", text_of(&name),
+			text_of(&text));
+		text_free(&text);
+	}
+	say(&text);
+	text_free(&name);
+	text_free(&text);
+	return status;
+}
+
+int run_version(struct shell *shell)
+{
+	struct text text = {0};
+
+	if (shell->json)
+		text_printf(&text,
+			"{\"version\":1,\"verb\":\"version\",\"certauto\":\"%s\","
+			"\"library\":\"%s\"}\n",
+			CERTAUTO_VERSION, certauto_version());
+	else
+		text_printf(&text, "certauto %s, libcertauto %s\n", CERTAUTO_VERSION,
+			certauto_version());
+	say(&text);
+	text_free(&text);
+	return STATUS_DONE;
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bats
+# Types of targets and their options, which are data: what is listed is what is taken.
+
+load helper
+
+@test "target list: haproxy and files, with what they can do" {
+	certauto target list
+	ended 0
+	[[ $output =~ haproxy\ +http-01,\ deploy ]]
+	[[ $output =~ files\ +http-01,\ deploy ]]
+	certauto --json target list
+	json '{"type": "haproxy", "capabilities": ["http-01", "deploy"]} in top["targets"]'
+}
+
+@test "target options: those of haproxy, and the common ones" {
+	certauto target options haproxy
+	ended 0
+	says socket crt map probe challenge_check ca_file pin timeout_ms insecure required \
+		allow_key_over_insecure
+}
+
+@test "target options --json: every option has a name, a type and help" {
+	for type in haproxy files; do
+		certauto --json target options $type
+		ended 0
+		json 'len(top["options"]) > 8'
+		json 'len({o["name"] for o in top["options"]}) == len(top["options"])'
+		json '{o["type"] for o in top["options"]} <=
+			{"text", "path", "number", "boolean", "list", "argv"}'
+		json 'all(len(o["help"]) > 10 for o in top["options"])'
+	done
+}
+
+@test "target options: an unknown type is named, and the types are listed" {
+	certauto target options hapoxy
+	ended 2
+	complains hapoxy haproxy files
+	certauto target options
+	ended 2
+	complains TYPE
+}
+
+@test "target test: of a target that is not configured" {
+	printf '{"state": "%s/state"}\n' "$PWD" >c.json
+	certauto -c c.json target test edge
+	ended 2
+	complains edge
+}
+
+@test "target test: a socket that is not there is named" {
+	cat >c.json <<-END
+	{"state": "$PWD/state",
+	 "targets": {"edge": {"type": "haproxy", "socket": "$PWD/none.sock",
+	                      "crt": "$PWD/a.pem", "map": "$PWD/a.map"}}}
+	END
+	certauto -c c.json target test edge
+	ended 1
+	complains "$PWD/none.sock"
+	certauto -c c.json --json target test edge
+	ended 1
+	json 'top["verb"] == "target test" and top["results"][0]["outcome"] == "failed"'
+	json 'top["results"][0]["name"] == "edge"'
+	json '"none.sock" in top["results"][0]["error"]["message"]'
+}

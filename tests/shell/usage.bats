@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# How the command takes its command line: what it lists, what it refuses, and in which words.
+
+load helper
+
+ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at", "subproblems"}'
+
+@test "version: command and library agree" {
+	certauto version
+	ended 0
+	[[ $output =~ ^certauto\ ([0-9.]+),\ libcertauto\ ([0-9.]+)$ ]]
+	[ "${BASH_REMATCH[1]}" = "${BASH_REMATCH[2]}" ]
+	certauto --version
+	ended 0
+	says libcertauto
+	certauto --json version
+	json 'top["version"] == 1 and top["certauto"] == top["library"]'
+}
+
+@test "help: lists every verb, and every verb has help" {
+	certauto help
+	ended 0
+	verbs=$(sed -n 's/^  \([a-z][a-z -]*[a-z]\)   *[a-z].*/\1/p' out)
+	[ "$(wc -l <<<"$verbs")" -ge 15 ]
+	while read -r verb; do
+		# shellcheck disable=SC2086 # a verb may be two words
+		certauto help $verb
+		ended 0
+		says "usage: certauto $verb"
+		before=$output
+		# shellcheck disable=SC2086
+		certauto $verb --help
+		ended 0
+		[ "$output" = "$before" ]
+	done <<<"$verbs"
+}
+
+@test "help: says the same by --help, -h and help" {
+	certauto help
+	before=$output
+	certauto --help
+	ended 0
+	[ "$output" = "$before" ]
+	certauto -h
+	[ "$output" = "$before" ]
+}
+
+@test "help: of the first word of two is that of all" {
+	certauto account --help
+	ended 0
+	says "usage: certauto account register" "usage: certauto account show"
+}
+
+@test "help: names only options that the verb takes" {
+	certauto help status
+	[[ $output != *--force* ]]
+	[[ $output != *--days* ]]
+	certauto help self-signed
+	says --days --san --key-out
+	[[ $output != *--server* ]]
+}
+
+@test "help: every option in it is taken by the command" {
+	for verb in issue renew deploy plan status check gc csr self-signed; do
+		certauto help $verb
+		[[ $output == *--json* ]]
+		for option in $(sed -nE 's/^  (-., |    )(--[a-z-]+).*/\2/p' out); do
+			certauto $verb "$option" x --nonsense
+			complains "no option --nonsense"
+		done
+	done
+}
+
+@test "no verb at all: usage, status 2" {
+	certauto
+	ended 2
+	complains usage
+	[ -z "$output" ]
+}
+
+@test "an unknown verb: status 2, and the list" {
+	certauto isssue shop
+	ended 2
+	complains isssue issue renew self-signed
+}
+
+@test "verbs that do not exist are not known" {
+	for verb in revoke hook "account update" "account rotate-key" "account deactivate" \
+		"target recipe"; do
+		# shellcheck disable=SC2086
+		certauto $verb
+		ended 2
+		complains "there is no"
+	done
+}
+
+@test "an unknown second word: status 2, and the list" {
+	certauto account dance
+	ended 2
+	complains dance register show
+	certauto target
+	ended 2
+	complains list options test
+}
+
+@test "an unknown option is named" {
+	certauto renew --nonsense
+	ended 2
+	complains --nonsense
+	certauto -x renew
+	ended 2
+	complains -x
+}
+
+@test "an option of another verb is refused" {
+	certauto status --force
+	ended 2
+	complains status --force
+	certauto renew --days 3
+	ended 2
+	complains renew --days
+}
+
+@test "an option without its value, with one too many, given twice" {
+	certauto renew --timeout
+	ended 2
+	complains "--timeout SECONDS"
+	certauto renew --dry-run=yes
+	ended 2
+	complains "--dry-run takes no value"
+	certauto -c a -c b renew
+	ended 2
+	complains "--config is given twice"
+}
+
+@test "--timeout takes seconds" {
+	for value in soon 0 -1 1.5 99999999 ""; do
+		certauto renew --timeout "$value"
+		ended 2
+		complains --timeout
+	done
+}
+
+@test "words too many are refused" {
+	certauto status shop
+	ended 2
+	complains shop
+	certauto target options files haproxy
+	ended 2
+	complains haproxy
+}
+
+@test "a mistake is JSON under --json, wherever that stands" {
+	certauto --json isssue
+	ended 2
+	json "top['version'] == 1 and set(top['error']) == $ERROR_KEYS"
+	json 'top["error"]["code"] == "CERTAUTO_EINVAL" and "isssue" in top["error"]["message"]'
+	certauto renew --nonsense --json
+	ended 2
+	json '"--nonsense" in top["error"]["message"]'
+}
+
+@test "invalid UTF-8 does not spoil the JSON, nor control characters the terminal" {
+	certauto --json $'is\xffsue\e[2J'
+	ended 2
+	json '"\ufffd" in top["error"]["message"]'
+	[[ $stderr != *$'\e'* ]]
+	[[ $stderr != *$'\xff'* ]]
+}
+
+@test "a configuration that is not there is named, and nothing is made" {
+	for verb in "issue shop" renew deploy plan status check gc "account register" \
+		"account show" "target test x"; do
+		# shellcheck disable=SC2086
+		certauto -c "$PWD/none.json" $verb
+		ended 2
+		complains "$PWD/none.json"
+	done
+	certauto --json renew -c "$PWD/none.json"
+	ended 2
+	json "set(top['error']) == $ERROR_KEYS"
+}
+
+@test "a broken configuration: file and line" {
+	printf '{\n "state": "/nonexistent",\n "nonsense": 1 }\n' >bad.json
+	certauto -c bad.json renew
+	ended 2
+	complains bad.json:3 nonsense
+	[ ! -e /nonexistent ]
+}
+
+@test "output that cannot be written is a failure" {
+	[ -e /dev/full ] || skip "there is no /dev/full"
+	run bash -c '"$0" help >/dev/full' "$CERTAUTO"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot write"* ]]
+}
