@@ -41,6 +41,9 @@ int certauto__pkey_new(certauto__pkey **out, const char *type, certauto_error *e
 /* PKCS#8, SEC1 or PKCS#1; PEM or DER; unencrypted. Exactly one key. EINVAL tells what is wrong
  * (truncated, encrypted, a certificate or public key instead, unsupported curve or size). */
 int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, certauto_error *err);
+/* One that we made and kept ourselves: that its halves belong together is not computed again, which
+ * would cost as much as a signature. */
+int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len, certauto_error *err);
 int certauto__pkey_new_signer(certauto__pkey **out, const void *spki, size_t len,
 	certauto__sign_fn sign, void *arg, certauto_error *err);
 void certauto__pkey_free(certauto__pkey *key);
@@ -82,6 +85,8 @@ int certauto__req_new(certauto__req **out, const certauto__pkey *key, const cert
 /* PEM or DER; the signature is verified; names are SAN dNSName and iPAddress entries (plus the CN
  * if there is no SAN at all). EINVAL. */
 int certauto__req_parse(certauto__req **out, const void *data, size_t len, certauto_error *err);
+/* One that we made and kept ourselves: its signature is not verified again. */
+int certauto__req_parse_own(certauto__req **out, const void *data, size_t len, certauto_error *err);
 void certauto__req_free(certauto__req *req);
 int certauto__req_copy(certauto__req **out, const certauto__req *req);
 int certauto__req_format(certauto__buffer *out, const certauto__req *req);       /* PEM */

@@ -199,7 +199,7 @@ static int req_from_der(certauto__req **out, const void *der, size_t len, int ve
 	return 0;
 }
 
-int certauto__req_parse(certauto__req **out, const void *data, size_t len, certauto_error *err)
+static int parse(certauto__req **out, const void *data, size_t len, int verify, certauto_error *err)
 {
 	certauto__buffer decoded = CERTAUTO__BUFFER(CERTAUTO__DER_MAX);
 	const unsigned char *der;
@@ -212,9 +212,19 @@ int certauto__req_parse(certauto__req **out, const void *data, size_t len, certa
 	rc = certauto__pem_or_der(&der, &der_len, &decoded, data, len, req_labels,
 		"a certificate signing request", err);
 	if (rc == 0)
-		rc = req_from_der(out, der, der_len, 1, err);
+		rc = req_from_der(out, der, der_len, verify, err);
 	certauto__buffer_free(&decoded);
 	return rc;
+}
+
+int certauto__req_parse(certauto__req **out, const void *data, size_t len, certauto_error *err)
+{
+	return parse(out, data, len, 1, err);
+}
+
+int certauto__req_parse_own(certauto__req **out, const void *data, size_t len, certauto_error *err)
+{
+	return parse(out, data, len, 0, err);
 }
 
 /* ---- writing ---- */

@@ -53,7 +53,7 @@ static const char *not_a_key(const unsigned char *der, size_t len)
 	}
 }
 
-static int parse_der(certauto__pkey **out, const unsigned char *der, size_t len,
+static int parse_der(certauto__pkey **out, const unsigned char *der, size_t len, int own,
 	certauto_error *err)
 {
 	const char *why = not_a_key(der, len);
@@ -72,7 +72,7 @@ static int parse_der(certauto__pkey **out, const unsigned char *der, size_t len,
 	if ((rc = certauto__pkey_finish(key, err)) < 0)
 		goto err;
 	/* mbedTLS takes the public half that stands beside the private one for granted. */
-	if ((ret = certauto__mbed_check_pair(&key->pk, certauto__mbed_random)) != 0) {
+	if (!own && (ret = certauto__mbed_check_pair(&key->pk, certauto__mbed_random)) != 0) {
 		rc = certauto__mbed_error(err, ret, CERTAUTO_EINVAL,
 			"the private key does not fit its public half");
 		goto err;
@@ -124,7 +124,7 @@ static int find_key(struct certauto__pem *out, const void *data, size_t len, cer
 	return rc;
 }
 
-int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, certauto_error *err)
+static int parse(certauto__pkey **out, const void *data, size_t len, int own, certauto_error *err)
 {
 	certauto__buffer der = CERTAUTO__BUFFER(CERTAUTO__DER_MAX);
 	struct certauto__pem block;
@@ -136,11 +136,21 @@ int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, cer
 		return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
 			"the private key is %zu bytes long", len);
 	if (!certauto__pem_is(data, len))
-		return parse_der(out, data, len, err);
+		return parse_der(out, data, len, own, err);
 	der.secret = 1;
 	if ((rc = find_key(&block, data, len, err)) == 0 &&
 	    (rc = certauto__pem_decode(&der, &block, CERTAUTO_EINVAL, err)) == 0)
-		rc = parse_der(out, (const unsigned char *)der.data, der.len, err);
+		rc = parse_der(out, (const unsigned char *)der.data, der.len, own, err);
 	certauto__buffer_free(&der);
 	return rc;
+}
+
+int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, certauto_error *err)
+{
+	return parse(out, data, len, 0, err);
+}
+
+int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len, certauto_error *err)
+{
+	return parse(out, data, len, 1, err);
 }

@@ -9,6 +9,7 @@
 
 #include <mbedtls/asn1.h>
 #include <mbedtls/base64.h>
+#include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/error.h>
@@ -94,6 +95,21 @@ static inline int certauto__mbed_check_pair(const mbedtls_pk_context *pk, certau
 	return mbedtls_pk_check_pair(pk, pk);
 #else
 	return mbedtls_pk_check_pair(pk, pk, rng, NULL);
+#endif
+}
+
+/* ECDSA on the key's own curve object: 2.28 keeps a table of multiples of the base point in it, and
+ * mbedtls_pk_sign() would work on a copy and compute that table for every signature. */
+static inline int certauto__mbed_sign_ec(mbedtls_pk_context *pk, mbedtls_md_type_t md,
+	const unsigned char *digest, size_t digest_len, unsigned char *sig, size_t *sig_len,
+	certauto__mbed_rng *rng)
+{
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+	return mbedtls_ecdsa_write_signature(mbedtls_pk_ec(*pk), md, digest, digest_len, sig,
+		sig_len, rng, NULL);
+#else
+	return mbedtls_ecdsa_write_signature(mbedtls_pk_ec(*pk), md, digest, digest_len, sig,
+		MBEDTLS_PK_SIGNATURE_MAX_SIZE, sig_len, rng, NULL);
 #endif
 }
 

@@ -61,8 +61,9 @@ static int sign_here(certauto__buffer *out, const certauto__pkey *key, const uns
 	size_t len;
 	int ret;
 
-	ret = certauto__mbed_sign((mbedtls_pk_context *)&key->pk, key->kind->md, digest, digest_len,
-		sig, &len, certauto__mbed_random);
+	ret = (is_ec(key) ? certauto__mbed_sign_ec : certauto__mbed_sign)(
+		(mbedtls_pk_context *)&key->pk, key->kind->md, digest, digest_len, sig, &len,
+		certauto__mbed_random);
 	if (ret != 0)
 		return certauto__mbed_error(err, ret, CERTAUTO_EINVAL, "the key cannot sign");
 	return certauto__buffer_add(out, sig, len) < 0 ? certauto__error_nomem(err) : 0;
