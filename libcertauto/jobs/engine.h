@@ -19,6 +19,9 @@
 #define CERTAUTO__SILENT_MS 60000      /* and for how long */
 #define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
 #define CERTAUTO__CHILDREN_PAR 8
+/* What a command that is on its way to a socket gets to end in after a cancel: HAProxy serves several
+ * connections at once, and the undo could overtake a command that was only abandoned. */
+#define CERTAUTO__LAST_WORDS_MS 2000
 #define CERTAUTO__FORMER "~former" /* key of the child that settles a record of another identity */
 
 /* ---- facts and undo records ---- */

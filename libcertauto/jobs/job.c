@@ -357,10 +357,13 @@ void certauto__job_stop(certauto_job *job, int code)
 		return;
 	}
 	job->stop = code;
-	if (job->wait == CERTAUTO__WAIT_SENT) {
-		certauto__run_stop(job);
+	if (job->wait == CERTAUTO__WAIT_SENT)
 		job->lost = 1;
+	if (job->wait == CERTAUTO__WAIT_SENT && job->x.kind == CERTAUTO__X_UNIX) {
+		certauto__job_set_timer(job, CERTAUTO__LAST_WORDS_MS);
+		return;
 	}
+	certauto__run_stop(job);
 	if (job->wait == CERTAUTO__WAIT_READY)
 		return;
 	job_unwait(job);
