@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of stores, and the public noun. */
+
+#include <string.h>
+
+#include "core/context.h"
+#include "core/memory.h"
+#include "crypto/objects.h"
+#include "store/store.h"
+
+extern const struct certauto__store_row certauto__store_files;
+
+static const struct certauto__store_row *const rows[] = { &certauto__store_files };
+
+int certauto__store_name_check(const char *what, const char *name, certauto_error *err)
+{
+	static const char safe[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t len = name != NULL ? strlen(name) : 0;
+
+	if (len > 0 && len <= 64 && name[0] != '.' && strspn(name, safe) == len)
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, what,
+		"%s name \"%.80s\": letters, digits, "
+		"\".\", \"_\" and \"-\" are allowed, 64 at most, no dot in front",
+		what, name != NULL ? name : "");
+}
+
+static int journal_save(void *arg, const char *id, const void *data, size_t len,
+	certauto_error *err)
+{
+	certauto_store *store = arg;
+
+	return store->row->journal_save(store, id, data, len, err);
+}
+
+static int journal_load(void *arg, const char *id, certauto__buffer *out, certauto_error *err)
+{
+	certauto_store *store = arg;
+
+	return store->row->journal_load(store, id, out, err);
+}
+
+static int journal_remove(void *arg, const char *id, certauto_error *err)
+{
+	certauto_store *store = arg;
+
+	return store->row->journal_remove(store, id, err);
+}
+
+static void store_destroy(void *object)
+{
+	certauto_store *store = object;
+
+	if (store->row != NULL)
+		store->row->destroy(store);
+}
+
+int certauto__store_make(certauto_store **out, certauto_context *cx, const char *type,
+	certauto_error *err)
+{
+	const struct certauto__store_row *row = NULL;
+	certauto_store *store;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (strcmp(rows[i]->name, type) == 0)
+			row = rows[i];
+	if (row == NULL)
+		return certauto__error_set(err, CERTAUTO_ENOTFOUND, type,
+			"no store of type \"%.80s\"; there is: files", type);
+	if ((store = certauto__object_new(cx, sizeof(*store), store_destroy)) == NULL)
+		return certauto__error_nomem(err);
+	store->row = row;
+	store->journal.arg = store;
+	store->journal.save = journal_save;
+	store->journal.load = journal_load;
+	store->journal.remove = journal_remove;
+	*out = store;
+	return 0;
+}
+
+int certauto_store_new(certauto_store **out, certauto_context *cx, const char *type)
+{
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL || type == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"store_new: an argument is NULL");
+	else
+		rc = certauto__store_make(out, cx, type, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_store_set(certauto_store *store, const char *name, const char *value)
+{
+	certauto_context *cx = certauto_store_context(store);
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (name == NULL || value == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"store_set: an argument is NULL");
+	else
+		rc = store->row->set(store, name, value, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+static int store_load(certauto_key **key_out, certauto_chain **chain_out, certauto_store *store,
+	const char *name, const char *key_type, certauto_error *err)
+{
+	struct certauto__generation generation = {0};
+	certauto__pkey *pkey = NULL;
+	certauto__certs *certs = NULL;
+	certauto_key *key = NULL;
+	certauto_chain *chain = NULL;
+	int rc;
+
+	if ((rc = store->row->load(store, name, key_type, NULL, &generation, err)) < 0 ||
+		(rc = certauto__certs_parse(&certs, generation.fullchain.data,
+			 generation.fullchain.len, 0, err)) < 0 ||
+		(rc = certauto__chain_wrap(&chain, store->object.cx, certs, err)) < 0)
+		goto out;
+	if (generation.key != NULL &&
+	    ((rc = certauto__pkey_parse_own(&pkey, certauto__secret_data(generation.key),
+		      certauto__secret_len(generation.key), err)) < 0 ||
+	     (rc = certauto__key_wrap(&key, store->object.cx, pkey, err)) < 0))
+		goto out;
+	*key_out = key;
+	*chain_out = chain;
+	chain = NULL;
+out:
+	if (rc == CERTAUTO_ECERT || rc == CERTAUTO_EINVAL) { /* of the files, not of the caller */
+		rc = CERTAUTO_EIO;
+		if (err != NULL)
+			err->code = rc;
+	}
+	certauto_chain_free(chain);
+	certauto__generation_free(&generation);
+	return rc;
+}
+
+int certauto_store_load(certauto_key **key_out, certauto_chain **chain_out, certauto_store *store,
+	const char *name, const char *key_type, int timeout_ms)
+{
+	certauto_context *cx = certauto_store_context(store);
+	int rc;
+
+	(void)timeout_ms; /* files are read at once */
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (key_out == NULL || chain_out == NULL || name == NULL || key_type == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"store_load: an argument is NULL");
+	else if ((rc = certauto__store_name_check("certificate", name, &cx->error)) == 0 &&
+		 (rc = certauto__store_name_check("key", key_type, &cx->error)) == 0)
+		rc = store_load(key_out, chain_out, store, name, key_type, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+certauto_context *certauto_store_context(const certauto_store *store)
+{
+	return store != NULL ? store->object.cx : NULL;
+}
+
+void certauto_store_free(certauto_store *store)
+{
+	(void)certauto__object_unref(store);
+}

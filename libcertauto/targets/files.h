@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CERTAUTO_TARGETS_FILES_H
+#define CERTAUTO_TARGETS_FILES_H
+
+/* What the files of the files target share. */
+
+#include "jobs/target.h"
+#include "targets/folder.h"
+
+/* The files a certificate is written to. The private parts come first: a server that looks
+ * between two renames finds a new key with an old certificate, and tries again, rather than the
+ * reverse. */
+enum certauto__pemfiles_role {
+	CERTAUTO__PEMFILES_KEY,
+	CERTAUTO__PEMFILES_CERT,
+	CERTAUTO__PEMFILES_CHAIN,
+	CERTAUTO__PEMFILES_FULLCHAIN,
+	CERTAUTO__PEMFILES_COMBINED,
+	CERTAUTO__PEMFILES_ROLES
+};
+
+extern const struct certauto__table certauto__pemfiles_present;
+extern const struct certauto__table certauto__pemfiles_deploy;
+
+/* "key", "cert" ...: names of facts and, with _file behind, of options. */
+const char *certauto__pemfiles_role_name(enum certauto__pemfiles_role role);
+/* Name of the file of a role by the option's pattern; empty when it is not to be written.
+ * EINVAL. */
+int certauto__pemfiles_name(certauto__buffer *out, const struct certauto__deployment *deployment,
+	enum certauto__pemfiles_role role, certauto_error *err);
+/* What goes into it; out becomes secret where there is a key in it. */
+int certauto__pemfiles_content(certauto__buffer *out, const struct certauto__deployment *deployment,
+	enum certauto__pemfiles_role role, certauto_error *err);
+/* Mode and group of it. EINVAL: no such group. */
+int certauto__pemfiles_access(struct certauto__access *out, const certauto_target *target,
+	enum certauto__pemfiles_role role, certauto_error *err);
+/* The folder `directory`, checked to be one that keys may be put into. */
+int certauto__pemfiles_open(struct certauto__folder *out, const certauto_target *target,
+	certauto_error *err);
+
+#endif

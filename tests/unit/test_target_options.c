@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of targets as a program meets them: what is refused says what would be taken. */
+
+#include "unit_target.h"
+
+#include "jobs/target.h"
+
+struct bad {
+	const char *type, *name, *value, *words;
+};
+
+static void check_refused(struct lab *lab, const struct bad *bad)
+{
+	certauto_target *target = NULL;
+	int rc;
+
+	assert_int_equal(certauto_target_new(&target, lab->cx, bad->type), 0);
+	if (strcmp(bad->type, "haproxy") == 0 && strcmp(bad->name, "socket") != 0)
+		lab_set(target, "socket", "/run/haproxy.sock");
+	if (strcmp(bad->type, "files") == 0 && strcmp(bad->name, "directory") != 0)
+		lab_set(target, "directory", "/etc/ssl/certauto");
+	if ((rc = certauto_target_set(target, bad->name, bad->value)) == 0)
+		rc = certauto_target_check(target);
+	if (rc != CERTAUTO_EINVAL)
+		fail_msg("%s=%s: %d", bad->name, bad->value, rc);
+	lab_says(lab, bad->words);
+	certauto_target_free(target);
+}
+
+static void test_target_options__what_is_refused_says_what_is_taken(void **state)
+{
+	static const struct bad all[] = {
+		{"haproxy", "sockt", "/x", "its options are socket, crt, map"},
+		{"haproxy", "socket", "run/x", "option \"socket\" takes an absolute path, not \"run/x\""},
+		{"haproxy", "timeout_ms", "soon", "takes a number from 100 to 3600000, not \"soon\""},
+		{"haproxy", "timeout_ms", "1", "takes a number"},
+		{"haproxy", "insecure", "maybe", "takes yes or no"},
+		{"haproxy", "crt", "/etc/a b.pem", "\"crt\" may have no blanks"},
+		{"haproxy", "crt", "/etc/a;quit", "\"crt\" may have no blanks"},
+		{"haproxy", "crt", "/etc/certs/", "not of a folder"},
+		{"haproxy", "crt", "/etc/a\nquit", "option \"crt\" takes"},
+		{"haproxy", "map", "m <<", "\"map\" may have no blanks"},
+		{"haproxy", "mode", "0644", "gives others nothing"},
+		{"haproxy", "mode", "rw", "octal"},
+		{"haproxy", "probe", "a.example:0", "\"a.example:0\" is not host:port"},
+		{"haproxy", "probe", "a.example:443,no", "is not host:port"},
+		{"haproxy", "probe", "http://a.example", "is not host:port"},
+		{"haproxy", "challenge_check", "80:a", "is not host:port"},
+		{"haproxy", "pin", "abc", "sha256//BASE64"},
+		{"files", "reload", "nginx -s reload", "JSON array of strings"},
+		{"files", "reload", "[]", "JSON array of strings"},
+		{"files", "reload", "[1]", "JSON array of strings"},
+		{"files", "reload", "[[\"a\"]]", "JSON array of strings"},
+		{"files", "key_file", "../key.pem", "no \"/\""},
+		{"files", "key_file", ".key.pem", "no dot in front"},
+		{"files", "cert_file", "{nme}.pem", "{name} and {key}"},
+		{"files", "key_mode", "0644", "gives others nothing"},
+		{"files", "mode", "0666", "octal mode"},
+		{"files", "group", "no-such-group-here", "no group"},
+	};
+	struct lab *lab = lab_new();
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		check_refused(lab, &all[i]);
+	lab_free(lab);
+}
+
+static void test_target_options__a_missing_one_is_named_with_its_meaning(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+
+	(void)state;
+	assert_int_equal(certauto_target_new(&target, lab->cx, "haproxy"), 0);
+	assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+	lab_says(lab, "option \"socket\" is missing: path of HAProxy's runtime API socket");
+	certauto_target_free(target);
+	assert_int_equal(certauto_target_new(&target, lab->cx, "files"), 0);
+	assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+	lab_says(lab, "set directory");
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_options__values_are_read_by_type(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+	const certauto__list *list;
+
+	(void)state;
+	assert_int_equal(certauto_target_new(&target, lab->cx, "files"), 0);
+	lab_set(target, "probe", " a.example:443 , [::1]:8443,b.example");
+	lab_set(target, "reload", "[\"/bin/a\", \"b c\"]");
+	lab_set(target, "insecure", "1");
+	lab_set(target, "timeout_ms", "5000");
+	list = certauto__option_list(target, "probe");
+	assert_int_equal(list->n, 3);
+	assert_string_equal(list->items[1], "[::1]:8443");
+	list = certauto__option_list(target, "reload");
+	assert_int_equal(list->n, 2);
+	assert_string_equal(list->items[1], "b c");
+	assert_int_equal(certauto__option_flag(target, "insecure"), 1);
+	assert_int_equal(certauto__option_number(target, "timeout_ms"), 5000);
+	assert_string_equal(certauto__option_text(target, "key_file"), "{name}.key.pem");
+	assert_null(certauto__option_text(target, "combined_file"));
+	assert_false(certauto__option_is_set(target, "key_file"));
+	lab_set(target, "insecure", "no");
+	lab_set(target, "key_file", "");
+	assert_int_equal(certauto__option_flag(target, "insecure"), 0);
+	assert_null(certauto__option_text(target, "key_file"));
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_options__a_refused_value_leaves_the_former_one(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+
+	(void)state;
+	assert_int_equal(certauto_target_new(&target, lab->cx, "files"), 0);
+	lab_set(target, "reload", "[\"/bin/a\"]");
+	assert_int_equal(certauto_target_set(target, "reload", "[\"/bin/b\", 2]"), CERTAUTO_EINVAL);
+	assert_int_equal(certauto__option_list(target, "reload")->n, 1);
+	assert_string_equal(certauto__option_list(target, "reload")->items[0], "/bin/a");
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_options__what_a_target_can_do_depends_on_them(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+
+	(void)state;
+	assert_int_equal(certauto_target_new(&target, lab->cx, "haproxy"), 0);
+	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
+	lab_set(target, "socket", "/run/haproxy.sock");
+	assert_int_equal(certauto_target_caps(target), 0);
+	lab_set(target, "map", "virt@acme");
+	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01);
+	lab_set(target, "crt", "/etc/haproxy/certs/a.pem");
+	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
+	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "t", "v", 1000),
+		CERTAUTO_EUNSUPPORTED);
+	lab_says(lab, "does not answer dns-01 challenges");
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_options__types_are_listed_and_an_unknown_one_lists_them(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(certauto_target_n_types(lab->cx), 2);
+	assert_string_equal(certauto_target_type_name(lab->cx, 0), "files");
+	assert_string_equal(certauto_target_type_name(lab->cx, 1), "haproxy");
+	assert_null(certauto_target_type_name(lab->cx, 2));
+	assert_int_equal(certauto_target_new(&target, lab->cx, "haprox"), CERTAUTO_ENOTFOUND);
+	lab_says(lab, "there are files, haproxy");
+	assert_null(target);
+	assert_int_equal(certauto_target_new(&target, lab->cx, "files"), 0);
+	for (i = 0; i < certauto_target_n_options(target); i++) {
+		assert_non_null(certauto_target_option_name(target, i));
+		assert_non_null(certauto_target_option_help(target, i));
+		assert_non_null(certauto_target_option_type(target, i));
+	}
+	assert_null(certauto_target_option_name(target, i));
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_options__addresses_get_a_port(void **state)
+{
+	static const char *const bad[] = {"", ":443", "a b", "a:b", "a:65536", "::1", "[::1", "[x]:1", "a:1:2"};
+	static const char *const good[] = {"a.example", "a.example:443", "a.example:8443", "a.example:8443",
+		"[::1]", "[::1]:443", "127.0.0.1:1", "127.0.0.1:1", "localhost", "localhost:443"};
+	size_t i;
+	char *address;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if ((address = certauto__address_dup(bad[i], 443)) != NULL)
+			fail_msg("\"%s\" became %s", bad[i], address);
+	}
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i += 2) {
+		address = certauto__address_dup(good[i], 443);
+		assert_non_null(address);
+		assert_string_equal(address, good[i + 1]);
+		certauto__free(address);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_target_options__what_is_refused_says_what_is_taken),
+		cmocka_unit_test(test_target_options__a_missing_one_is_named_with_its_meaning),
+		cmocka_unit_test(test_target_options__values_are_read_by_type),
+		cmocka_unit_test(test_target_options__a_refused_value_leaves_the_former_one),
+		cmocka_unit_test(test_target_options__what_a_target_can_do_depends_on_them),
+		cmocka_unit_test(test_target_options__types_are_listed_and_an_unknown_one_lists_them),
+		cmocka_unit_test(test_target_options__addresses_get_a_port),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
