@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The entries of "certificates": names, keys, who answers the challenges, where it is deployed. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "fleet/config.h"
+
+#define NAMES_MAX 100
+#define CSR_MAX 65536
+
+/* ---- names and keys ---- */
+
+static int check_names(const struct certauto__config *config, const struct certauto__node *node,
+	const struct certauto__certificate *certificate)
+{
+	const struct certauto__node *item = node;
+	const char *why;
+
+	if (certificate->names.n == 0)
+		return certauto__config_fail(config, node, "names must have at least one name");
+	if (certificate->names.n > NAMES_MAX)
+		return certauto__config_fail(config, node,
+			"names has %zu names; a certificate takes at most %d", certificate->names.n,
+			NAMES_MAX);
+	if (node->type == CERTAUTO__JSON_ARRAY)
+		item = node->children;
+	for (; item != NULL; item = node->type == CERTAUTO__JSON_ARRAY ? item->next : NULL)
+		if (certauto__dns_name_check(item->text, &why) < 0)
+			return certauto__config_fail(config, item,
+				"names: \"%.300s\" is not a name a certificate can have: %s",
+				item->text, why);
+	return 0;
+}
+
+static int read_names(const struct certauto__config *config, const struct certauto__node *object,
+	struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "names");
+	int rc;
+
+	if (node == NULL) {
+		if (certificate->csr == NULL)
+			return certauto__config_fail(config, object,
+				"certificate \"%.64s\" has no \"names\"", object->key);
+		if (certauto__list_copy(&certificate->names,
+			    certauto__req_names(certificate->csr)) < 0)
+			return certauto__error_nomem(config->err);
+		return 0;
+	}
+	if ((rc = certauto__config_list(config, node, &certificate->names)) < 0)
+		return rc;
+	return check_names(config, node, certificate);
+}
+
+static int read_keys(const struct certauto__config *config, const struct certauto__node *object,
+	struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "key"), *item = node;
+	int rc;
+
+	if ((rc = certauto__config_list(config, node, &certificate->keys)) < 0)
+		return rc;
+	if (node != NULL && certificate->keys.n == 0)
+		return certauto__config_fail(config, node, "key must have at least one type");
+	if (node != NULL && node->type == CERTAUTO__JSON_ARRAY)
+		item = node->children;
+	for (; item != NULL; item = node->type == CERTAUTO__JSON_ARRAY ? item->next : NULL)
+		if ((rc = certauto__config_wrap(config, item,
+			     certauto__key_type_check(item->text, config->err))) < 0)
+			return rc;
+	if (certificate->csr != NULL) {
+		/* The key that was meant is where the CSR was made: one lineage, whatever its
+		 * type. */
+		if (certificate->keys.n > 1)
+			return certauto__config_fail(config, node,
+				"a certificate with a \"csr\" has one key");
+		certauto__list_free(&certificate->keys);
+	}
+	if (certificate->keys.n == 0 && certauto__list_add_text(&certificate->keys,
+			certificate->csr != NULL ? "csr" : "ecdsa-p256") < 0)
+		return certauto__error_nomem(config->err);
+	return 0;
+}
+
+/* ---- a CSR from outside ---- */
+
+static int read_file(const struct certauto__config *config, const struct certauto__node *node,
+	certauto__buffer *out)
+{
+	int fd = open(node->text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), saved;
+	char chunk[4096];
+	ssize_t n = -1;
+
+	while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0)
+		if (certauto__buffer_add(out, chunk, (size_t)n) < 0) {
+			(void)close(fd);
+			return certauto__config_fail(config, node,
+				"csr: %s is longer than %d bytes", node->text, CSR_MAX);
+		}
+	saved = errno;
+	if (fd >= 0)
+		(void)close(fd);
+	if (n < 0)
+		return certauto__config_fail(config, node, "csr: cannot read %s: %s", node->text,
+			strerrordesc_np(saved) != NULL ? strerrordesc_np(saved) : "unknown error");
+	return 0;
+}
+
+static int read_csr(const struct certauto__config *config, const struct certauto__node *object,
+	struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "csr");
+	certauto__buffer text = CERTAUTO__BUFFER(CSR_MAX);
+	int rc;
+
+	if (node == NULL)
+		return 0;
+	if (node->type != CERTAUTO__JSON_STRING || node->len == 0)
+		return certauto__config_fail(config, node, "csr must be the path of a file");
+	if ((rc = read_file(config, node, &text)) == 0 &&
+	    (rc = certauto__req_parse(&certificate->csr, certauto__buffer_text(&text), text.len,
+		     config->err)) < 0) {
+		certauto__error_prefix(config->err, "csr %s", node->text);
+		rc = certauto__config_wrap(config, node, rc);
+	}
+	certauto__buffer_free(&text);
+	return rc;
+}
+
+static int check_csr(const struct certauto__config *config, const struct certauto__node *object,
+	const struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "names");
+	const certauto__list *names;
+	size_t i;
+
+	if (certificate->csr == NULL)
+		return 0;
+	names = certauto__req_names(certificate->csr);
+	for (i = 0; i < names->n; i++)
+		if (!certauto__list_has(&certificate->names, names->items[i]))
+			return certauto__config_fail(config, node,
+				"the csr has the name \"%s\", \"names\" has not", names->items[i]);
+	for (i = 0; i < certificate->names.n; i++)
+		if (!certauto__list_has(names, certificate->names.items[i]))
+			return certauto__config_fail(config, node,
+				"\"names\" has \"%s\", the csr has not",
+				certificate->names.items[i]);
+	if (certificate->reuse_key)
+		return certauto__config_fail(config, object,
+			"reuse_key has no meaning with a \"csr\"");
+	return 0;
+}
+
+/* ---- targets of a certificate ---- */
+
+static const char *const challenge_keys[] = { "type", "target", "names", NULL };
+static const char *const deploy_keys[] = { "target", NULL };
+
+/* 1 if object has members besides those in except. */
+static int has_options(const struct certauto__node *object, const char *const *except)
+{
+	const struct certauto__node *node;
+	size_t i;
+
+	for (node = object->children; node != NULL; node = node->next) {
+		for (i = 0; except[i] != NULL && strcmp(except[i], node->key) != 0; i++)
+			;
+		if (except[i] == NULL)
+			return 1;
+	}
+	return 0;
+}
+
+static int overrides(const struct certauto__node *list, const char *const *except,
+	const char *target)
+{
+	const struct certauto__node *node = list, *name;
+
+	if (list != NULL && list->type == CERTAUTO__JSON_ARRAY)
+		node = list->children;
+	for (; node != NULL; node = list->type == CERTAUTO__JSON_ARRAY ? node->next : NULL) {
+		name = node->type == CERTAUTO__JSON_OBJECT ? certauto__node_get(node, "target")
+							   : NULL;
+		if (name != NULL && certauto__text_equal(name->text, target) &&
+			has_options(node, except))
+			return 1;
+	}
+	return 0;
+}
+
+int certauto__config_is_overridden(const struct certauto__node *top, const char *target)
+{
+	const struct certauto__node *node = certauto__node_get(top, "certificates");
+
+	for (node = node != NULL ? node->children : NULL; node != NULL; node = node->next)
+		if (overrides(certauto__node_get(node, "challenge"), challenge_keys, target) ||
+		    overrides(certauto__node_get(node, "deploy"), deploy_keys, target))
+			return 1;
+	return 0;
+}
+
+static int unknown_target(const struct certauto__config *config, const struct certauto__node *node,
+	const certauto_fleet *fleet)
+{
+	certauto__buffer list = CERTAUTO__BUFFER(512);
+	size_t i;
+	int rc;
+
+	for (i = 0; i < fleet->n_targets; i++)
+		certauto__buffer_printf(&list, "%s%s", i > 0 ? ", " : "", fleet->targets[i]->label);
+	rc = certauto__config_fail(config, node, "there is no target \"%.80s\"; there are: %s",
+		node->text, list.len > 0 ? certauto__buffer_text(&list) : "none");
+	certauto__buffer_free(&list);
+	return rc;
+}
+
+/* entry: a name, or an object with "target" and options of its own. */
+static int make_target(const struct certauto__config *config, const struct certauto__node *entry,
+	const char *const *except, const certauto_fleet *fleet, certauto_target **out)
+{
+	const struct certauto__node *name = entry, *whole;
+	certauto_target *target;
+	int rc;
+
+	if (entry->type == CERTAUTO__JSON_OBJECT &&
+		(name = certauto__node_get(entry, "target")) == NULL)
+		return certauto__config_fail(config, entry, "\"target\" is missing");
+	if (name->type != CERTAUTO__JSON_STRING)
+		return certauto__config_fail(config, name, "the name of a target must be a string");
+	if ((target = certauto__fleet_find_target(fleet, name->text)) == NULL)
+		return unknown_target(config, name, fleet);
+	if (entry->type != CERTAUTO__JSON_OBJECT || !has_options(entry, except)) {
+		*out = certauto__object_ref(target);
+	} else {
+		whole = certauto__node_get(certauto__node_get(config->top, "targets"), name->text);
+		if ((rc = certauto__config_target(config, whole, out)) < 0 ||
+		    (rc = certauto__config_options(config, entry, except, *out)) < 0)
+			return rc;
+	}
+	if ((rc = certauto__target_check_options(*out, config->err)) < 0) {
+		certauto__error_prefix(config->err, "target \"%s\"", name->text);
+		return certauto__config_wrap(config, entry, rc);
+	}
+	return 0;
+}
+
+/* "edge", and for a second entry with that target "edge#2". */
+static int make_label(struct certauto__use *uses, size_t n, const struct certauto__config *config)
+{
+	struct certauto__use *use = &uses[n];
+	const char *name = use->target->label;
+	char label[96];
+	size_t i, number = 1;
+
+	for (i = 0; i < n; i++)
+		number += strcmp(uses[i].target->label, name) == 0;
+	(void)snprintf(label, sizeof(label), number > 1 ? "%s#%zu" : "%s", name, number);
+	if ((use->label = certauto__strdup(label)) == NULL)
+		return certauto__error_nomem(config->err);
+	return 0;
+}
+
+/* ---- challenge ---- */
+
+static int read_challenge_type(const struct certauto__config *config,
+	const struct certauto__node *entry, struct certauto__use *use)
+{
+	const struct certauto__node *node = certauto__node_get(entry, "type");
+	int rc;
+
+	if (node == NULL)
+		return certauto__config_fail(config, entry,
+			"challenge has no \"type\"; it may be: http-01");
+	if ((rc = certauto__config_text(config, node, &use->challenge)) < 0)
+		return rc;
+	if (strcmp(use->challenge, "dns-01") == 0 || strcmp(use->challenge, "tls-alpn-01") == 0)
+		return certauto__config_fail(config, node, "the challenge %s is not supported yet",
+			use->challenge);
+	if (strcmp(use->challenge, "http-01") != 0)
+		return certauto__config_fail(config, node,
+			"there is no challenge \"%.80s\"; it may be: http-01", use->challenge);
+	return 0;
+}
+
+static int read_challenge(const struct certauto__config *config, const struct certauto__node *entry,
+	const certauto_fleet *fleet, struct certauto__certificate *certificate)
+{
+	struct certauto__use *use = &certificate->challenges[certificate->n_challenges++];
+	int rc;
+
+	if (entry->type != CERTAUTO__JSON_OBJECT)
+		return certauto__config_fail(config, entry,
+			"challenge must be an object, or a list of objects");
+	if ((rc = read_challenge_type(config, entry, use)) < 0 ||
+		(rc = certauto__config_list(config, certauto__node_get(entry, "names"),
+			 &use->patterns)) < 0 ||
+		(rc = make_target(config, entry, challenge_keys, fleet, &use->target)) < 0 ||
+		(rc = make_label(certificate->challenges, certificate->n_challenges - 1, config)) <
+			0)
+		return rc;
+	if ((use->target->row->caps & CERTAUTO_TARGET_HTTP01) == 0)
+		return certauto__config_fail(config, entry,
+			"target \"%s\" (%s) cannot answer %s challenges", use->target->label,
+			use->target->row->name, use->challenge);
+	return 0;
+}
+
+static const struct certauto__use *use_for(const struct certauto__certificate *certificate,
+	const char *name)
+{
+	const struct certauto__use *use;
+	size_t i, j;
+
+	for (i = 0; i < certificate->n_challenges; i++) {
+		use = &certificate->challenges[i];
+		if (use->patterns.n == 0)
+			return use;
+		for (j = 0; j < use->patterns.n; j++)
+			if (certauto__name_match(use->patterns.items[j], name))
+				return use;
+	}
+	return NULL;
+}
+
+static int check_challenges(const struct certauto__config *config,
+	const struct certauto__node *object, const struct certauto__certificate *certificate)
+{
+	const struct certauto__node *names = certauto__node_get(object, "names");
+	const struct certauto__use *use;
+	const char *name;
+	size_t i;
+
+	for (i = 0; i < certificate->names.n; i++) {
+		name = certificate->names.items[i];
+		if ((use = use_for(certificate, name)) == NULL)
+			return certauto__config_fail(config,
+				certauto__node_get(object, "challenge"),
+				"no challenge serves the name \"%s\"", name);
+		if (name[0] == '*' && strcmp(use->challenge, "http-01") == 0)
+			return certauto__config_fail(config, names != NULL ? names : object,
+				"\"%s\": a CA proves a wildcard by dns-01 only, not by http-01",
+				name);
+	}
+	return 0;
+}
+
+static int read_challenges(const struct certauto__config *config,
+	const struct certauto__node *object, const certauto_fleet *fleet,
+	struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "challenge"), *entry = node;
+	size_t n = 1;
+	int rc;
+
+	if (node == NULL)
+		return certauto__config_fail(config, object,
+			"certificate \"%.64s\" has no \"challenge\"", object->key);
+	if (node->type == CERTAUTO__JSON_ARRAY) {
+		n = certauto__node_count(node);
+		entry = node->children;
+	}
+	if ((certificate->challenges =
+			    certauto__alloc((n + 1) * sizeof(*certificate->challenges))) == NULL)
+		return certauto__error_nomem(config->err);
+	for (; entry != NULL; entry = node->type == CERTAUTO__JSON_ARRAY ? entry->next : NULL)
+		if ((rc = read_challenge(config, entry, fleet, certificate)) < 0)
+			return rc;
+	return check_challenges(config, object, certificate);
+}
+
+/* ---- deploy ---- */
+
+static int read_deploy(const struct certauto__config *config, const struct certauto__node *entry,
+	const certauto_fleet *fleet, struct certauto__certificate *certificate)
+{
+	struct certauto__use *use = &certificate->deploys[certificate->n_deploys++];
+	int rc;
+
+	if ((rc = make_target(config, entry, deploy_keys, fleet, &use->target)) < 0 ||
+	    (rc = make_label(certificate->deploys, certificate->n_deploys - 1, config)) < 0)
+		return rc;
+	if ((use->target->row->caps & CERTAUTO_TARGET_DEPLOY) == 0)
+		return certauto__config_fail(config, entry,
+			"target \"%s\" (%s) takes no certificates", use->target->label,
+			use->target->row->name);
+	return 0;
+}
+
+static int read_deploys(const struct certauto__config *config, const struct certauto__node *object,
+	const certauto_fleet *fleet, struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "deploy"), *entry = node;
+	size_t n = 1;
+	int rc;
+
+	if (node != NULL && node->type == CERTAUTO__JSON_ARRAY) {
+		n = certauto__node_count(node);
+		entry = node->children;
+	}
+	if ((certificate->deploys = certauto__alloc((n + 1) * sizeof(*certificate->deploys))) ==
+		NULL)
+		return certauto__error_nomem(config->err);
+	for (; entry != NULL; entry = node->type == CERTAUTO__JSON_ARRAY ? entry->next : NULL)
+		if ((rc = read_deploy(config, entry, fleet, certificate)) < 0)
+			return rc;
+	return 0;
+}
+
+/* ---- the certificate ---- */
+
+static int read_account(const struct certauto__config *config, const struct certauto__node *object,
+	const certauto_fleet *fleet, struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "account");
+	certauto__buffer list = CERTAUTO__BUFFER(512);
+	certauto_account *account;
+	size_t i;
+	int rc;
+
+	if (node == NULL)
+		return certauto__config_fail(config, object,
+			"certificate \"%.64s\" has no \"account\"", object->key);
+	if (node->type != CERTAUTO__JSON_STRING)
+		return certauto__config_fail(config, node,
+			"account must be the name of an account");
+	if ((account = certauto__fleet_find_account(fleet, node->text)) != NULL) {
+		certificate->account = certauto__object_ref(account);
+		return 0;
+	}
+	for (i = 0; i < fleet->n_accounts; i++)
+		certauto__buffer_printf(&list, "%s%s", i > 0 ? ", " : "", fleet->accounts[i]->name);
+	rc = certauto__config_fail(config, node, "there is no account \"%.80s\"; there are: %s",
+		node->text, list.len > 0 ? certauto__buffer_text(&list) : "none");
+	certauto__buffer_free(&list);
+	return rc;
+}
+
+int certauto__config_certificate(const struct certauto__config *config,
+	const struct certauto__node *node, certauto_fleet *fleet)
+{
+	static const char *const known[] = {"account", "names", "key", "profile", "challenge",
+		"deploy", "reuse_key", "preferred_chain", "csr", NULL};
+	struct certauto__certificate *certificate = &fleet->certificates[fleet->n_certificates++];
+	int rc;
+
+	if ((rc = certauto__config_object(config, node)) < 0 ||
+	    (rc = certauto__config_wrap(config, node,
+		     certauto__store_name_check("certificate", node->key, config->err))) < 0 ||
+	    (rc = certauto__config_keys(config, node, "a certificate", known)) < 0)
+		return rc;
+	if ((certificate->name = certauto__strdup(node->key)) == NULL)
+		return certauto__error_nomem(config->err);
+	if ((rc = certauto__config_not_yet(config, node, "profile")) < 0 ||
+	    (rc = certauto__config_not_yet(config, node, "preferred_chain")) < 0 ||
+	    (rc = read_account(config, node, fleet, certificate)) < 0 ||
+	    (rc = certauto__config_flag(config, certauto__node_get(node, "reuse_key"),
+		     &certificate->reuse_key)) < 0 ||
+	    (rc = read_csr(config, node, certificate)) < 0 ||
+	    (rc = read_names(config, node, certificate)) < 0 ||
+	    (rc = read_keys(config, node, certificate)) < 0 ||
+	    (rc = check_csr(config, node, certificate)) < 0 ||
+	    (rc = read_challenges(config, node, fleet, certificate)) < 0)
+		return rc;
+	return read_deploys(config, node, fleet, certificate);
+}

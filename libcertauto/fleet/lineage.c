@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lineage: one certificate with one kind of key. Its job has a record of its own and works
+ * under the lineage's lock, which a guard takes before that record is read: the record of a run
+ * that is still going on is none of ours. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "fleet/lineage.h"
+#include "fleet/run.h"
+
+#define LOCK_SCOPE "cert"
+
+/* ---- what it hangs on ---- */
+
+void *certauto__lineage_new(struct certauto__run *run,
+	const struct certauto__certificate *certificate, const char *key,
+	struct certauto__result *result)
+{
+	struct certauto__lineage *lineage = certauto__alloc(sizeof(*lineage));
+
+	if (lineage == NULL)
+		return NULL;
+	lineage->run = run;
+	lineage->certificate = certificate;
+	lineage->result = result;
+	if ((lineage->key = certauto__strdup(key)) == NULL) {
+		certauto__free(lineage);
+		return NULL;
+	}
+	return lineage;
+}
+
+void certauto__lineage_free(void *arg)
+{
+	struct certauto__lineage *lineage = arg;
+	struct certauto__revived *revived;
+
+	if (lineage == NULL)
+		return;
+	if (lineage->lock != NULL)
+		lineage->run->fleet->store->row->unlock(lineage->run->fleet->store, lineage->lock);
+	while ((revived = lineage->revived) != NULL) {
+		lineage->revived = revived->next;
+		certauto__deployment_free(revived->deployment);
+		certauto__free(revived);
+	}
+	certauto__view_free(&lineage->view);
+	certauto_order_free(lineage->order);
+	certauto__free(lineage->key);
+	certauto__free(lineage);
+}
+
+int certauto__lineage_save_state(struct certauto__lineage *lineage, certauto_error *err)
+{
+	certauto__state_prune(&lineage->view.state, lineage->certificate);
+	return certauto__state_save(&lineage->view.state, lineage->run->fleet->store,
+		lineage->certificate->name, lineage->key, err);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A record belongs to what was asked for: names in any order, CA, key, CSR. With another one the
+ * facts of that record are of no use, and what it did is taken back. */
+static int make_identity(char out[65], const struct certauto__lineage *lineage, certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	certauto__buffer text = CERTAUTO__BUFFER(1024 * 1024);
+	certauto__list names = {0};
+	const unsigned char *der;
+	size_t i, len;
+	int rc = 0;
+
+	if (certauto__list_copy(&names, &certificate->names) < 0) {
+		rc = CERTAUTO_ENOMEM;
+		goto out;
+	}
+	qsort(names.items, names.n, sizeof(*names.items), compare_texts);
+	certauto__buffer_printf(&text, "%s\n%s\n", lineage->key, certificate->account->server);
+	for (i = 0; i < names.n; i++)
+		certauto__buffer_printf(&text, "%s\n", names.items[i]);
+	if (certificate->csr != NULL) {
+		der = certauto__req_der(certificate->csr, &len);
+		certauto__buffer_add(&text, der, len);
+	}
+	if ((rc = text.rc) == 0)
+		rc = certauto__sha256_hex(out, text.data, text.len);
+out:
+	certauto__list_free(&names);
+	certauto__buffer_free(&text);
+	return rc < 0 ? certauto__error_nomem(err) : 0;
+}
+
+/* ---- look ---- */
+
+/* Killed after the switch: the certificate is there, and what the order needed is not needed any
+ * more. */
+static int finish_completed(certauto_job *job, struct certauto__lineage *lineage,
+	certauto_error *err)
+{
+	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+	lineage->issued = 1;
+	certauto__error_clear(&lineage->view.state.error);
+	lineage->view.state.failures = 0;
+	lineage->view.state.retry_at = lineage->view.state.limited_until =
+		lineage->view.state.renew_at = 0;
+	return certauto__lineage_save_state(lineage, err);
+}
+
+/* An order that was interrupted is gone on with although the certificate may not be due: it was
+ * asked for. One that failed is not. */
+static int is_interrupted(const certauto_job *job, const struct certauto__lineage *lineage)
+{
+	return certauto__fact_own(job, CERTAUTO__FACT_GENERATION) != NULL &&
+		lineage->view.state.failures == 0;
+}
+
+static void decide(certauto_job *job, struct certauto__lineage *lineage)
+{
+	const struct certauto__run *run = lineage->run;
+	const struct certauto__lineage_state *state = &lineage->view.state;
+	int64_t now = certauto__clock_now(), until = state->limited_until;
+	enum certauto__action action;
+	char why[256];
+
+	lineage->deploy_all = run->mode == CERTAUTO__MODE_DEPLOY;
+	if (run->mode != CERTAUTO__MODE_RENEW)
+		return;
+	action = certauto__view_action(&lineage->view, lineage->certificate,
+		run->forced && !lineage->issued, now, why, sizeof(why));
+	lineage->issue = action == CERTAUTO__ISSUE || action == CERTAUTO__RENEW ||
+		is_interrupted(job, lineage);
+	if (!lineage->issue)
+		return;
+	if (!run->forced && !run->named && state->retry_at > until)
+		until = state->retry_at;
+	if (until > now) {
+		lineage->issue = 0;
+		lineage->blocked_until = until;
+		return;
+	}
+	certauto__progress(job, lineage->certificate->name, "to be issued: %s",
+		action == CERTAUTO__ISSUE || action == CERTAUTO__RENEW
+			? why
+			: "an interrupted order goes on");
+}
+
+certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_store *store = lineage->run->fleet->store;
+	const char *name = lineage->certificate->name;
+	const char *generation = certauto__fact_own(job, CERTAUTO__FACT_GENERATION);
+	certauto_error *err = certauto__job_error_of(job);
+
+	(void)x;
+	if (store->row->sweep(store, name, lineage->key, generation, err) < 0)
+		return CERTAUTO__FAILED;
+	certauto__view_free(&lineage->view);
+	if (certauto__view_load(&lineage->view, store, name, lineage->key, err) < 0)
+		return CERTAUTO__FAILED;
+	if (generation != NULL && certauto__text_equal(generation, lineage->view.current.id) &&
+	    finish_completed(job, lineage, err) < 0)
+		return CERTAUTO__FAILED;
+	decide(job, lineage);
+	if (lineage->run->mode == CERTAUTO__MODE_DEPLOY && lineage->run->named &&
+		lineage->view.chain == NULL)
+		return certauto__fail(job, CERTAUTO_ENOTFOUND, name,
+			"%s %s was never issued: there is nothing to deploy",
+			name, lineage->key);
+	return CERTAUTO__NEXT;
+}
+
+/* ---- leftovers ---- */
+
+/* An order of an earlier run that nobody goes on with: its answers to challenges are taken away.
+ * deploy does not ask the CA and leaves it for the next renew. */
+static size_t release_order(certauto_job *job, struct certauto__lineage *lineage)
+{
+	int completed = certauto__fact_own(job, CERTAUTO__FACT_GENERATION) == NULL;
+
+	if (lineage->issue || !certauto__children_left_over(job, &certauto__order_table) ||
+		(lineage->run->mode == CERTAUTO__MODE_DEPLOY && !completed) ||
+		lineage->blocked_until != 0)
+		return 0;
+	lineage->settled = 1;
+	return certauto__children_release(job, &certauto__order_table);
+}
+
+/* Deployments of an earlier run, whatever they were to. */
+static size_t release_all(certauto_job *job, struct certauto__lineage *lineage)
+{
+	const struct certauto__target_row *row;
+	size_t i, n = 0;
+
+	for (i = 0; (row = certauto__target_row_at(certauto__job_cx(job), i)) != NULL; i++)
+		if (row->deploy != NULL)
+			n += certauto__children_release(job, row->deploy);
+	lineage->settled |= n > 0;
+	return n;
+}
+
+/* Deployments of another generation than the one that is deployed now are taken back before;
+ * those of the same go on from where they were. */
+static size_t release_deployments(certauto_job *job, struct certauto__lineage *lineage)
+{
+	const char *deploying = certauto__fact_own(job, CERTAUTO__FACT_DEPLOYING);
+
+	if (!lineage->issue && certauto__text_equal(deploying, lineage->view.current.id))
+		return 0;
+	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, NULL);
+	return release_all(job, lineage);
+}
+
+certauto__verdict certauto__lineage_leftovers(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	size_t n;
+
+	(void)x;
+	n = release_order(job, lineage);
+	n += release_deployments(job, lineage);
+	return n > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
+}
+
+/* ---- the end ---- */
+
+/* Targets that were taken out of the configuration while something was half done there; and
+ * nothing is kept of what went well. */
+static certauto__verdict end_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+
+	(void)x;
+	if (lineage->run->mode != CERTAUTO__MODE_DEPLOY && lineage->blocked_until == 0)
+		certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, NULL);
+	return release_all(job, lineage) > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
+}
+
+static const struct certauto__step lineage_steps[] = {
+	{.name = "look", .ask = certauto__lineage_look, .flags = CERTAUTO__READS},
+	{.name = "leftovers", .ask = certauto__lineage_leftovers},
+	{.name = "draft", .ask = certauto__lineage_draft},
+	{.name = "order", .ask = certauto__lineage_order_ask, .read = certauto__lineage_order_read},
+	{.name = "complete", .ask = certauto__lineage_complete},
+	{.name = "deploy",
+		.ask = certauto__lineage_deploy_ask,
+		.read = certauto__lineage_deploy_read},
+	{.name = "end", .ask = end_ask},
+};
+
+const struct certauto__table certauto__lineage_table = {
+	.name = "lineage",
+	.steps = lineage_steps,
+	.n_steps = sizeof(lineage_steps) / sizeof(*lineage_steps),
+	.revive = certauto__lineage_revive,
+};
+
+static int must_wait(int code)
+{
+	return code == CERTAUTO_ERETRY_LATER || code == CERTAUTO_EBUSY;
+}
+
+void certauto__result_set(struct certauto__result *result, const char *outcome,
+	const certauto_error *error)
+{
+	result->outcome = outcome;
+	if (error != NULL)
+		certauto__error_copy(&result->error, error);
+}
+
+static void result_blocked(struct certauto__lineage *lineage)
+{
+	const struct certauto__lineage_state *state = &lineage->view.state;
+	certauto_error *err = &lineage->result->error;
+	char shown[32];
+
+	(void)certauto__clock_format(shown, sizeof(shown), lineage->blocked_until);
+	certauto__error_set(err, CERTAUTO_ERETRY_LATER, lineage->certificate->name,
+		"not tried again before %s; the last attempt failed: %s", shown,
+		state->error.code != 0 ? certauto_error_message(&state->error) : "no reason kept");
+	if (state->limited_until >= lineage->blocked_until)
+		certauto__error_advise(err,
+			"the CA has set this limit; asking sooner only makes it longer");
+	else
+		certauto__error_advise(err,
+			"once the cause is removed, name the certificate to try at once: "
+			"certauto renew %s",
+			lineage->certificate->name);
+	err->retry_at = lineage->blocked_until;
+	lineage->result->outcome = "later";
+}
+
+static void result_failed(struct certauto__lineage *lineage, const certauto_error *error)
+{
+	certauto__result_set(lineage->result, must_wait(error->code) ? "later" : "failed", error);
+	if (lineage->ordering && error->code != CERTAUTO_ECANCELED) {
+		certauto__state_failed(&lineage->view.state, error, certauto__clock_now());
+		/* It cannot be told anywhere else if this fails too; the error itself is told. */
+		(void)certauto__lineage_save_state(lineage, NULL);
+	}
+}
+
+static void lineage_ended(certauto_job *job, void *arg)
+{
+	struct certauto__lineage *lineage = arg;
+
+	certauto__lineage_collect(job);
+	if (certauto_job_result(job) < 0)
+		result_failed(lineage, certauto_job_error(job));
+	else if (lineage->blocked_until != 0)
+		result_blocked(lineage);
+	else
+		lineage->result->outcome = lineage->issued || lineage->deployed || lineage->settled
+			? "done"
+			: "unchanged";
+}
+
+/* ---- the guard ---- */
+
+static int lock_call(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_store *store = lineage->run->fleet->store;
+	char id[160];
+
+	if (lineage->lock != NULL)
+		return 0;
+	certauto__lineage_id(id, sizeof(id), lineage->certificate->name, lineage->key);
+	return store->row->lock(store, LOCK_SCOPE, id, &lineage->lock, &x->error);
+}
+
+static certauto__verdict lock_ask(certauto_job *job, certauto__exchange *x)
+{
+	(void)job;
+	return certauto__ask_call(x, lock_call);
+}
+
+static certauto__verdict lock_undo(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_store *store = lineage->run->fleet->store;
+
+	(void)x;
+	store->row->unlock(store, lineage->lock);
+	lineage->lock = NULL;
+	return CERTAUTO__NEXT;
+}
+
+static certauto__verdict run_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	struct certauto__start start = { .table = &certauto__lineage_table };
+	char id[160], name[160], identity[65];
+
+	(void)x;
+	certauto__lineage_id(id, sizeof(id), lineage->certificate->name, lineage->key);
+	if (make_identity(identity, lineage, certauto__job_error_of(job)) < 0)
+		return CERTAUTO__FAILED;
+	certauto__lineage_name(name, sizeof(name), lineage->certificate, lineage->key);
+	start.name = name;
+	start.env = lineage; /* the guard's, which outlives its child */
+	start.journal = &lineage->run->fleet->store->journal;
+	start.journal_id = id;
+	start.identity = identity;
+	start.ended = lineage_ended;
+	start.ended_arg = lineage;
+	return certauto__child_start_as(job, &start) != NULL ? CERTAUTO__JOIN : CERTAUTO__FAILED;
+}
+
+static const struct certauto__step guard_steps[] = {
+	{ .name = "lock", .ask = lock_ask, .undo = lock_undo, .flags = CERTAUTO__ALWAYS },
+	{ .name = "run", .ask = run_ask },
+};
+
+const struct certauto__table certauto__guard_table = {
+	.name = "guard",
+	.steps = guard_steps,
+	.n_steps = sizeof(guard_steps) / sizeof(*guard_steps),
+};
+
+/* Its child has told how it went, if there was one. */
+void certauto__guard_ended(certauto_job *job, void *arg)
+{
+	struct certauto__lineage *lineage = arg;
+
+	if (lineage->result->outcome == NULL && certauto_job_result(job) < 0)
+		certauto__result_set(lineage->result,
+			must_wait(certauto_job_result(job)) ? "later" : "failed",
+			certauto_job_error(job));
+}

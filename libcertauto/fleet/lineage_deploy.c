@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a generation to the targets: a job for each, side by side, every one its own transaction.
+ * What is issued stays issued, whatever happens here. */
+
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "fleet/lineage.h"
+
+/* ---- starting ---- */
+
+static struct certauto__deployment *bare_deployment(const struct certauto__lineage *lineage,
+	certauto_target *target, const char *generation)
+{
+	struct certauto__deployment *deployment =
+		certauto__deployment_new(target, lineage->certificate->name, lineage->key);
+
+	if (deployment == NULL)
+		return NULL;
+	deployment->n_keys = (int)lineage->certificate->keys.n;
+	if (generation != NULL && (deployment->generation = certauto__strdup(generation)) == NULL) {
+		certauto__deployment_free(deployment);
+		return NULL;
+	}
+	return deployment;
+}
+
+static int fill_deployment(struct certauto__deployment *deployment,
+	const struct certauto__generation *from, certauto_error *err)
+{
+	int rc;
+
+	if ((rc = certauto__certs_parse(&deployment->chain, from->fullchain.data,
+		     from->fullchain.len, 0, err)) < 0)
+		return rc;
+	if (from->key != NULL &&
+	    (rc = certauto__pkey_parse_own(&deployment->key, certauto__secret_data(from->key),
+		     certauto__secret_len(from->key), err)) < 0)
+		return rc;
+	if (certauto__list_copy(&deployment->names, &from->names) < 0)
+		return certauto__error_nomem(err);
+	return 0;
+}
+
+static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
+	const struct certauto__use *use)
+{
+	const struct certauto__generation *current = &lineage->view.current;
+	struct certauto__deployment *deployment =
+		bare_deployment(lineage, use->target, current->id);
+	certauto_error *err = certauto__job_error_of(job);
+
+	if (deployment == NULL)
+		return certauto__error_nomem(err);
+	if (fill_deployment(deployment, current, err) < 0) {
+		certauto__deployment_free(deployment);
+		return -1;
+	}
+	return certauto__deploy_child(job, use->label, deployment) != NULL ? 0 : -1;
+}
+
+certauto__verdict certauto__lineage_deploy_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__certificate *certificate = lineage->certificate;
+	size_t i, n = 0;
+
+	(void)x;
+	/* Of the leftovers nothing is needed any more, and they have the names of those that
+	 * come now. */
+	certauto__children_drop(job, NULL);
+	if (lineage->view.chain == NULL)
+		return CERTAUTO__NEXT;
+	for (i = 0; i < certificate->n_deploys; i++)
+		n += lineage->deploy_all ||
+			!certauto__view_deployed(&lineage->view, certificate->deploys[i].label);
+	if (n == 0)
+		return CERTAUTO__NEXT;
+	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, lineage->view.current.id);
+	lineage->deployed = 1;
+	for (i = 0; i < certificate->n_deploys; i++)
+		if ((lineage->deploy_all ||
+		     !certauto__view_deployed(&lineage->view, certificate->deploys[i].label)) &&
+		    start_one(job, lineage, &certificate->deploys[i]) < 0)
+			return CERTAUTO__FAILED;
+	return CERTAUTO__JOIN;
+}
+
+/* ---- how it went ---- */
+
+static const certauto_job *child_of(const certauto_job *job, const struct certauto__use *use)
+{
+	const certauto_job *child;
+	size_t i;
+
+	for (i = 0; (child = certauto__child(job, use->target->row->deploy, i)) != NULL; i++)
+		if (strcmp(certauto__job_key(child), use->label) == 0)
+			return child;
+	return NULL;
+}
+
+/* What is served is known only after a proof, and after an undo: then it is what was there
+ * before. */
+static const char *state_of(const struct certauto__lineage *lineage, const certauto_job *child,
+	const struct certauto__target_state *before, const char **fingerprint)
+{
+	const struct certauto__deployment *deployment = certauto__job_env(child);
+	const char *wanted = certauto__certs_info(lineage->view.chain, 0)->fingerprint;
+	int rc = certauto__child_result(child);
+
+	*fingerprint = wanted;
+	if ((rc == 0 && certauto__job_owes(child)) || (rc < 0 && certauto__job_committed(child)))
+		return CERTAUTO__STATE_NOT_SAVED;
+	if (rc == 0)
+		return deployment->proof == CERTAUTO__PROOF_UNPROVED ? CERTAUTO__STATE_UNPROVED :
+			CERTAUTO__STATE_DEPLOYED;
+	*fingerprint = before->fingerprint;
+	if (rc == CERTAUTO_EROLLBACK || !certauto__job_undone(child)) {
+		*fingerprint = NULL;
+		return CERTAUTO__STATE_INCONSISTENT;
+	}
+	if (certauto__job_changed(child))
+		return CERTAUTO__STATE_ROLLED_BACK;
+	return rc == CERTAUTO_ECANCELED ? before->state : CERTAUTO__STATE_FAILED;
+}
+
+static int collect_one(struct certauto__lineage *lineage, const certauto_job *child,
+	const char *label)
+{
+	struct certauto__target_state *target = certauto__state_target(&lineage->view.state, label);
+	char *fingerprint = NULL, *state;
+	const char *shown;
+	int rc;
+
+	if (target == NULL)
+		return CERTAUTO_ENOMEM;
+	/* Both may be the ones that are replaced. */
+	state = certauto__strdup(state_of(lineage, child, target, &shown));
+	fingerprint = certauto__strdup(shown);
+	rc = state != NULL ? certauto__target_state_set(target, state, fingerprint)
+			   : CERTAUTO_ENOMEM;
+	target->checked_at = certauto__clock_now();
+	certauto__error_clear(&target->error);
+	if (certauto__child_result(child) < 0)
+		certauto__error_copy(&target->error, certauto_job_error(child));
+	else if (certauto__job_owes(child))
+		certauto__error_copy(&target->error, certauto__job_owed_error(child));
+	certauto__free(state);
+	certauto__free(fingerprint);
+	return rc;
+}
+
+void certauto__lineage_collect(certauto_job *job)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__certificate *certificate = lineage->certificate;
+	certauto_error err = {0};
+	const certauto_job *child;
+	size_t i, n = 0;
+	int rc = 0;
+
+	if (lineage->collected || !lineage->deployed)
+		return;
+	lineage->collected = 1;
+	for (i = 0; i < certificate->n_deploys && rc == 0; i++) {
+		if ((child = child_of(job, &certificate->deploys[i])) == NULL)
+			continue;
+		n++;
+		rc = collect_one(lineage, child, certificate->deploys[i].label);
+	}
+	if (rc == 0 && n > 0)
+		rc = certauto__lineage_save_state(lineage, &err);
+	if (rc < 0)
+		certauto__warn(job, certificate->name, "cannot keep how the deployment went: %s",
+			err.code != 0 ? certauto_error_message(&err) : certauto_error_text(rc));
+	certauto__error_clear(&err);
+}
+
+/* The first target that serves the certificate but still lacks something: NULL if there is none. */
+static const certauto_job *first_owing(const certauto_job *job,
+	const struct certauto__certificate *certificate)
+{
+	const certauto_job *child;
+	size_t i;
+
+	for (i = 0; i < certificate->n_deploys; i++)
+		if ((child = child_of(job, &certificate->deploys[i])) != NULL &&
+			certauto__job_owes(child))
+			return child;
+	return NULL;
+}
+
+static certauto__verdict fail_owing(certauto_job *job, const certauto_job *child)
+{
+	certauto_error err = {0};
+
+	certauto__error_copy(&err, certauto__job_owed_error(child));
+	if (err.code == 0)
+		certauto__error_set(&err, CERTAUTO_EIO, certauto__job_key(child), "not finished");
+	certauto__error_prefix(&err, "%s serves the new certificate, but it is not saved yet",
+		certauto__job_key(child));
+	certauto__error_advise(&err, "the next run of certauto goes on from here");
+	return certauto__fail_with(job, &err);
+}
+
+certauto__verdict certauto__lineage_deploy_read(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const certauto_job *owing = first_owing(job, lineage->certificate);
+
+	(void)x;
+	certauto__lineage_collect(job);
+	if (certauto__children_errors(job, NULL) > 0) {
+		/* Of what was wholly taken back there is nothing to remember. */
+		if (owing == NULL) {
+			certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, NULL);
+			certauto__children_drop(job, NULL);
+		}
+		return CERTAUTO__FAILED;
+	}
+	if (owing != NULL)
+		return fail_owing(job, owing);
+	certauto__progress(job, lineage->certificate->name, "deployed");
+	return CERTAUTO__NEXT;
+}
+
+/* ---- leftovers of an earlier run ---- */
+
+static int revive_order(certauto_job *job, struct certauto__lineage *lineage, void **env_out,
+	certauto__peer **peer_out)
+{
+	const char *id = certauto__fact(job, CERTAUTO__FACT_GENERATION);
+	certauto_store *store = lineage->run->fleet->store;
+	struct certauto__generation draft = {0};
+	int rc;
+
+	/* The facts of a completed order have gone, and its CSR is that of the current
+	 * generation. */
+	if ((rc = store->row->load(store, lineage->certificate->name, lineage->key, id, &draft,
+		     NULL)) == 0 &&
+		(rc = certauto__lineage_make_order(lineage, &draft, NULL)) == 0 &&
+		(rc = certauto__account_peer(lineage->certificate->account, peer_out, NULL)) == 0)
+		*env_out = lineage->order;
+	certauto__generation_free(&draft);
+	return rc;
+}
+
+/* By its label; a target that this certificate is no longer deployed to, by its name. */
+static certauto_target *target_of(const struct certauto__lineage *lineage, const char *label)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	size_t i;
+
+	for (i = 0; i < certificate->n_deploys; i++)
+		if (strcmp(certificate->deploys[i].label, label) == 0)
+			return certificate->deploys[i].target;
+	return certauto__fleet_find_target(lineage->run->fleet, label);
+}
+
+static int revive_deployment(certauto_job *job, struct certauto__lineage *lineage,
+	certauto_target *target, void **env_out, certauto__peer **peer_out)
+{
+	struct certauto__revived *revived = certauto__alloc(sizeof(*revived));
+	int rc = 0;
+
+	if (revived == NULL)
+		return CERTAUTO_ENOMEM;
+	revived->deployment =
+		bare_deployment(lineage, target, certauto__fact(job, CERTAUTO__FACT_DEPLOYING));
+	if (revived->deployment == NULL) {
+		certauto__free(revived);
+		return CERTAUTO_ENOMEM;
+	}
+	revived->next = lineage->revived;
+	lineage->revived = revived;
+	if (target->row->peer != NULL)
+		rc = target->row->peer(target, peer_out, NULL);
+	*env_out = revived->deployment;
+	return rc;
+}
+
+int certauto__lineage_revive(certauto_job *job, const char *table, const char *key,
+	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_target *target;
+
+	if (strcmp(table, certauto__order_table.name) == 0) {
+		*table_out = &certauto__order_table;
+		return revive_order(job, lineage, env_out, peer_out);
+	}
+	target = target_of(lineage, key);
+	if (target == NULL || target->row->deploy == NULL ||
+		strcmp(target->row->deploy->name, table) != 0)
+		return CERTAUTO_ENOTFOUND;
+	*table_out = target->row->deploy;
+	return revive_deployment(job, lineage, target, env_out, peer_out);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From nothing to a new generation: key and CSR on disk first, then the order, then the switch. */
+
+#include <string.h>
+
+#include "acme/order.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "fleet/lineage.h"
+
+#define CSR_MAX 65536
+
+/* ---- draft ---- */
+
+/* The key of the current generation, where it is to be kept; else a new one. */
+static int make_key(struct certauto__lineage *lineage, certauto__pkey **out, certauto_error *err)
+{
+	const certauto__secret *kept = lineage->view.current.key;
+
+	if (lineage->certificate->reuse_key && kept != NULL)
+		return certauto__pkey_parse_own(out, certauto__secret_data(kept),
+			certauto__secret_len(kept), err);
+	return certauto__pkey_new(out, lineage->key, err);
+}
+
+static int make_draft(struct certauto__lineage *lineage, struct certauto__generation *draft,
+	certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	certauto__pkey *key = NULL;
+	certauto__req *req = NULL;
+	int rc;
+
+	if (certificate->csr != NULL) {
+		rc = certauto__req_format(&draft->csr, certificate->csr);
+		return rc < 0 ? certauto__error_nomem(err) : 0;
+	}
+	if ((rc = make_key(lineage, &key, err)) < 0 ||
+	    (rc = certauto__pkey_format(&draft->key, key, err)) < 0 ||
+	    (rc = certauto__req_new(&req, key, &certificate->names, NULL, err)) < 0)
+		goto out;
+	if (certauto__req_format(&draft->csr, req) < 0)
+		rc = certauto__error_nomem(err);
+out:
+	certauto__req_free(req);
+	certauto__pkey_free(key);
+	return rc;
+}
+
+/* A half-made generation of an interrupted run is gone on with, byte for byte: the CA may have
+ * seen it. */
+static int have_draft(certauto_job *job, struct certauto__lineage *lineage, int *out,
+	certauto_error *err)
+{
+	const char *id = certauto__fact_own(job, CERTAUTO__FACT_GENERATION);
+	struct certauto__generation draft = {0};
+	certauto_store *store = lineage->run->fleet->store;
+	int rc;
+
+	*out = 0;
+	if (id == NULL)
+		return 0;
+	rc = store->row->load(store, lineage->certificate->name, lineage->key, id, &draft, err);
+	certauto__generation_free(&draft);
+	if (rc == CERTAUTO_ENOTFOUND) {
+		certauto__error_clear(err);
+		return 0;
+	}
+	*out = rc == 0;
+	return rc;
+}
+
+certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_store *store = lineage->run->fleet->store;
+	struct certauto__generation draft = {0};
+	certauto_error *err;
+	int there, rc;
+
+	(void)x;
+	if (!lineage->issue)
+		return CERTAUTO__NEXT;
+	err = certauto__job_error_of(job);
+	if ((rc = have_draft(job, lineage, &there, err)) < 0 || there)
+		return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
+	certauto__buffer_init(&draft.csr, CSR_MAX);
+	if ((rc = make_draft(lineage, &draft, err)) == 0 &&
+		(rc = store->row->draft(store, lineage->certificate->name, lineage->key, &draft,
+			 err)) == 0) {
+		certauto__fact_set(job, CERTAUTO__FACT_GENERATION, draft.id);
+		certauto__save_now(job);
+	}
+	certauto__generation_free(&draft);
+	return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
+}
+
+/* ---- order ---- */
+
+static int add_uses(certauto_order *order, const struct certauto__certificate *certificate,
+	certauto_error *err)
+{
+	const struct certauto__use *use;
+	size_t i, j;
+	int rc;
+
+	for (i = 0; i < certificate->n_challenges; i++) {
+		use = &certificate->challenges[i];
+		if (use->patterns.n == 0 &&
+			(rc = certauto__order_add_use(order, "*", use->challenge, use->target,
+				 err)) < 0)
+			return rc;
+		for (j = 0; j < use->patterns.n; j++)
+			if ((rc = certauto__order_add_use(order, use->patterns.items[j],
+				     use->challenge, use->target, err)) < 0)
+				return rc;
+	}
+	return 0;
+}
+
+int certauto__lineage_make_order(struct certauto__lineage *lineage,
+	const struct certauto__generation *draft, certauto_error *err)
+{
+	certauto_order *order = NULL;
+	certauto__req *req = NULL;
+	int rc;
+
+	if ((rc = certauto__req_parse_own(&req, draft->csr.data, draft->csr.len, err)) < 0 ||
+	    (rc = certauto__order_make(&order, lineage->certificate->account, req, err)) < 0 ||
+	    (rc = add_uses(order, lineage->certificate, err)) < 0)
+		goto out;
+	certauto_order_free(lineage->order);
+	lineage->order = order;
+	order = NULL;
+out:
+	certauto_order_free(order);
+	certauto__req_free(req);
+	return rc;
+}
+
+static int load_and_order(certauto_job *job, struct certauto__lineage *lineage, certauto_error *err)
+{
+	const char *id = certauto__fact_own(job, CERTAUTO__FACT_GENERATION);
+	certauto_store *store = lineage->run->fleet->store;
+	struct certauto__generation draft = {0};
+	int rc;
+
+	if ((rc = store->row->load(store, lineage->certificate->name, lineage->key, id, &draft,
+		     err)) == 0)
+		rc = certauto__lineage_make_order(lineage, &draft, err);
+	certauto__generation_free(&draft);
+	return rc;
+}
+
+certauto__verdict certauto__lineage_order_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto__peer *peer = NULL;
+	certauto_error *err;
+	certauto_job *child = NULL;
+
+	(void)x;
+	if (!lineage->issue)
+		return CERTAUTO__NEXT;
+	err = certauto__job_error_of(job);
+	if (load_and_order(job, lineage, err) == 0 &&
+	    certauto__account_peer(lineage->certificate->account, &peer, err) == 0 &&
+	    certauto__order_check(lineage->order, err) == 0)
+		child = certauto__child_start(job, &certauto__order_table, "order", lineage->order,
+			NULL, peer, 0);
+	certauto__peer_unref(peer);
+	if (child == NULL)
+		return CERTAUTO__FAILED;
+	lineage->ordering = 1;
+	return CERTAUTO__JOIN;
+}
+
+/* What was issued is not acceptable: it is kept for diagnosis, and the next run makes a new
+ * order with a new key instead of fetching the same again. */
+static void reject(certauto_job *job, struct certauto__lineage *lineage)
+{
+	const char *name = lineage->certificate->name;
+	const char *id = certauto__fact_own(job, CERTAUTO__FACT_GENERATION);
+	certauto_store *store = lineage->run->fleet->store;
+	const certauto__buffer *chain = &lineage->order->rejected;
+
+	if (chain->len > 0)
+		(void)store->row->reject(store, name, lineage->key, id, chain->data, chain->len,
+			NULL);
+	(void)store->row->discard(store, name, lineage->key, id, NULL);
+	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+	certauto__children_drop(job, &certauto__order_table);
+}
+
+certauto__verdict certauto__lineage_order_read(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const certauto_job *child = certauto__child(job, &certauto__order_table, 0);
+
+	(void)x;
+	if (certauto__children_errors(job, &certauto__order_table) > 0) {
+		if (certauto__child_result(child) == CERTAUTO_ECERT)
+			reject(job, lineage);
+		return CERTAUTO__FAILED;
+	}
+	return CERTAUTO__NEXT;
+}
+
+/* ---- complete ---- */
+
+/* The generation's directory is the truth from here on; the order's facts go. */
+static int forget_order(certauto_job *job, struct certauto__lineage *lineage, certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	struct certauto__lineage_state *state = &lineage->view.state;
+	struct certauto__target_state *target;
+	size_t i;
+
+	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+	certauto__children_drop(job, &certauto__order_table);
+	lineage->ordering = 0;
+	lineage->issue = 0;
+	lineage->issued = lineage->deploy_all = 1;
+	certauto__error_clear(&state->error);
+	state->failures = state->retry_at = state->limited_until = state->renew_at = 0;
+	for (i = 0; i < certificate->n_deploys; i++) {
+		if ((target = certauto__state_target(state, certificate->deploys[i].label)) ==
+				NULL ||
+			certauto__target_state_set(target, CERTAUTO__STATE_PENDING,
+				target->fingerprint) < 0)
+			return certauto__error_nomem(err);
+		certauto__error_clear(&target->error);
+	}
+	if (certauto__lineage_save_state(lineage, err) < 0)
+		return -1;
+	certauto__view_free(&lineage->view);
+	return certauto__view_load(&lineage->view, lineage->run->fleet->store, certificate->name,
+		lineage->key, err);
+}
+
+static int complete(certauto_job *job, struct certauto__lineage *lineage, certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	certauto_store *store = lineage->run->fleet->store;
+	struct certauto__generation generation = {0};
+	int rc;
+
+	generation.made_at = generation.issued_at = certauto__clock_now();
+	generation.id = certauto__strdup(certauto__fact_own(job, CERTAUTO__FACT_GENERATION));
+	generation.server = certauto__strdup(certificate->account->server);
+	generation.order_url = certauto__strdup(lineage->order->url);
+	if (generation.id == NULL || generation.server == NULL ||
+	    (lineage->order->url != NULL && generation.order_url == NULL) ||
+	    certauto__list_copy(&generation.names, &certificate->names) < 0)
+		rc = certauto__error_nomem(err);
+	else
+		rc = store->row->complete(store, certificate->name, lineage->key, &generation,
+			lineage->order->chain, err);
+	certauto__generation_free(&generation);
+	return rc;
+}
+
+certauto__verdict certauto__lineage_complete(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_error *err;
+
+	(void)x;
+	if (!lineage->issue)
+		return CERTAUTO__NEXT;
+	err = certauto__job_error_of(job);
+	if (complete(job, lineage, err) < 0 || forget_order(job, lineage, err) < 0)
+		return CERTAUTO__FAILED;
+	certauto__progress(job, lineage->certificate->name, "issued: %s",
+		certauto__certs_info(lineage->view.chain, 0)->serial);
+	certauto__save_now(job);
+	return CERTAUTO__NEXT;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status, plan and results as JSON text. The shapes are promised: certauto-status(7). */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "fleet/report.h"
+
+#define REPORT_MAX (256 * 1024 * 1024)
+
+static void put_time(certauto__json *w, const char *key, int64_t at)
+{
+	if (at != 0)
+		certauto__json_put_number(w, key, at);
+	else
+		certauto__json_put_null(w, key);
+}
+
+/* ---- status ---- */
+
+static void write_issued(certauto__json *w, const struct certauto__view *view)
+{
+	const struct certauto__cert_info *leaf;
+
+	certauto__json_key(w, "issued");
+	if (view->chain == NULL) {
+		certauto__json_null(w);
+		return;
+	}
+	leaf = certauto__certs_info(view->chain, 0);
+	certauto__json_object(w);
+	certauto__json_put_text(w, "generation", view->current.id);
+	certauto__json_put_text(w, "serial", leaf->serial);
+	certauto__json_put_text(w, "fingerprint_sha256", leaf->fingerprint);
+	certauto__json_put_number(w, "not_before", leaf->not_before);
+	certauto__json_put_number(w, "not_after", leaf->not_after);
+	certauto__json_put_text(w, "issuer", leaf->issuer);
+	certauto__json_put_text(w, "server", view->current.server);
+	certauto__json_object_end(w);
+}
+
+/* What was deployed before the current generation came is not deployed now. */
+static const char *shown_state(const struct certauto__view *view,
+	const struct certauto__target_state *target)
+{
+	if (strcmp(target->state, CERTAUTO__STATE_DEPLOYED) != 0 &&
+	    strcmp(target->state, CERTAUTO__STATE_UNPROVED) != 0)
+		return target->state;
+	return certauto__view_deployed(view, target->name) ? target->state
+							   : CERTAUTO__STATE_PENDING;
+}
+
+static void write_target(certauto__json *w, const struct certauto__view *view, const char *label)
+{
+	const struct certauto__target_state *target = certauto__state_find(&view->state, label);
+
+	certauto__json_object(w);
+	certauto__json_put_text(w, "name", label);
+	certauto__json_put_text(w, "state", target != NULL ? shown_state(view, target) :
+		CERTAUTO__STATE_PENDING);
+	certauto__json_put_text(w, "fingerprint_sha256",
+		target != NULL ? target->fingerprint : NULL);
+	put_time(w, "checked_at", target != NULL ? target->checked_at : 0);
+	certauto__json_key(w, "last_error");
+	certauto__error_write(w, target != NULL ? &target->error : NULL);
+	certauto__json_object_end(w);
+}
+
+static int write_lineage(certauto__json *w, const certauto_fleet *fleet,
+	const struct certauto__certificate *certificate, const char *key, certauto_error *err)
+{
+	struct certauto__view view;
+	size_t i;
+	int rc;
+
+	if ((rc = certauto__view_load(&view, fleet->store, certificate->name, key, err)) < 0)
+		return rc;
+	certauto__json_object(w);
+	certauto__json_put_text(w, "key", key);
+	write_issued(w, &view);
+	put_time(w, "renew_at", certauto__view_renew_at(&view));
+	certauto__json_key(w, "last_error");
+	certauto__error_write(w, &view.state.error);
+	certauto__json_key(w, "targets");
+	certauto__json_array(w);
+	for (i = 0; i < certificate->n_deploys; i++)
+		write_target(w, &view, certificate->deploys[i].label);
+	certauto__json_array_end(w);
+	certauto__json_object_end(w);
+	certauto__view_free(&view);
+	return 0;
+}
+
+static int write_certificate(certauto__json *w, const certauto_fleet *fleet,
+	const struct certauto__certificate *certificate, certauto_error *err)
+{
+	size_t i;
+	int rc;
+
+	certauto__json_object(w);
+	certauto__json_put_text(w, "name", certificate->name);
+	certauto__json_put_list(w, "names", &certificate->names);
+	certauto__json_key(w, "lineages");
+	certauto__json_array(w);
+	for (i = 0; i < certificate->keys.n; i++)
+		if ((rc = write_lineage(w, fleet, certificate, certificate->keys.items[i], err)) <
+			0)
+			return rc;
+	certauto__json_array_end(w);
+	certauto__json_object_end(w);
+	return 0;
+}
+
+/* The text for the caller of the public API. */
+static int give(char **out, certauto__buffer *text, certauto_error *err)
+{
+	char *given = NULL;
+
+	if (text->rc == 0)
+		given = certauto__give(certauto__buffer_text(text), text->len);
+	if (given == NULL)
+		return certauto__error_nomem(err);
+	*out = given;
+	return 0;
+}
+
+int certauto__fleet_status(char **out, const certauto_fleet *fleet, certauto_error *err)
+{
+	certauto__buffer text = CERTAUTO__BUFFER(REPORT_MAX);
+	certauto__json w;
+	size_t i;
+	int rc = 0;
+
+	certauto__json_start(&w, &text, 0);
+	certauto__json_object(&w);
+	certauto__json_put_number(&w, "version", 1);
+	certauto__json_key(&w, "certificates");
+	certauto__json_array(&w);
+	for (i = 0; i < fleet->n_certificates && rc == 0; i++)
+		rc = write_certificate(&w, fleet, &fleet->certificates[i], err);
+	certauto__json_array_end(&w);
+	certauto__json_object_end(&w);
+	if (rc == 0)
+		rc = give(out, &text, err);
+	certauto__buffer_free(&text);
+	return rc;
+}
+
+/* ---- plan ---- */
+
+static int plan_lineage(certauto__json *w, const certauto_fleet *fleet,
+	const struct certauto__certificate *certificate, const char *key, certauto_error *err)
+{
+	static const char *const actions[] = { "nothing", "settle", "deploy", "renew", "issue" };
+	int64_t now = certauto__clock_now(), until;
+	struct certauto__view view;
+	enum certauto__action action;
+	char why[256], shown[32];
+	int rc;
+
+	if ((rc = certauto__view_load(&view, fleet->store, certificate->name, key, err)) < 0)
+		return rc;
+	action = certauto__view_action(&view, certificate, 0, now, why, sizeof(why));
+	until = view.state.retry_at > view.state.limited_until ? view.state.retry_at
+							       : view.state.limited_until;
+	if (action >= CERTAUTO__RENEW && until > now) {
+		(void)snprintf(why, sizeof(why), "it must wait until %s after a failure",
+			certauto__clock_format(shown, sizeof(shown), until));
+		action = CERTAUTO__NOTHING;
+	}
+	certauto__json_object(w);
+	certauto__json_put_text(w, "name", certificate->name);
+	certauto__json_put_text(w, "key", key);
+	certauto__json_put_text(w, "action", actions[action]);
+	certauto__json_put_text(w, "why", why);
+	certauto__json_object_end(w);
+	certauto__view_free(&view);
+	return 0;
+}
+
+int certauto__fleet_plan(char **out, const certauto_fleet *fleet, certauto_error *err)
+{
+	certauto__buffer text = CERTAUTO__BUFFER(REPORT_MAX);
+	const struct certauto__certificate *certificate;
+	certauto__json w;
+	size_t i, j;
+	int rc = 0;
+
+	certauto__json_start(&w, &text, 0);
+	certauto__json_array(&w);
+	for (i = 0; i < fleet->n_certificates; i++) {
+		certificate = &fleet->certificates[i];
+		for (j = 0; j < certificate->keys.n && rc == 0; j++)
+			rc = plan_lineage(&w, fleet, certificate, certificate->keys.items[j], err);
+	}
+	certauto__json_array_end(&w);
+	if (rc == 0)
+		rc = give(out, &text, err);
+	certauto__buffer_free(&text);
+	return rc;
+}
+
+/* ---- results ---- */
+
+int certauto__fleet_results(char **out, const certauto_fleet *fleet, certauto_error *err)
+{
+	certauto__buffer text = CERTAUTO__BUFFER(REPORT_MAX);
+	const struct certauto__result *result;
+	certauto__json w;
+	size_t i;
+	int rc;
+
+	certauto__json_start(&w, &text, 0);
+	certauto__json_array(&w);
+	for (i = 0; i < fleet->n_results; i++) {
+		result = &fleet->results[i];
+		if (result->outcome == NULL)
+			continue; /* still running */
+		certauto__json_object(&w);
+		certauto__json_put_text(&w, "name", result->name);
+		certauto__json_put_text(&w, "key", result->key);
+		certauto__json_put_text(&w, "outcome", result->outcome);
+		certauto__json_key(&w, "error");
+		certauto__error_write(&w, &result->error);
+		certauto__json_object_end(&w);
+	}
+	certauto__json_array_end(&w);
+	rc = give(out, &text, err);
+	certauto__buffer_free(&text);
+	return rc;
+}
