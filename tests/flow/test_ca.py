@@ -64,18 +64,24 @@ def test_ca__a_refused_connection_is_a_network_error(lab, name):
     failed(run, "CERTAUTO_ENET", url, "onnect")
 
 
-@pytest.mark.parametrize("n_bytes", [0, 400, 3000, 6000])
-def test_ca__that_closes_in_the_middle_is_a_typed_error(lab, name, n_bytes):
-    """Each connection is cut after so many bytes: in the handshake, or later in a reply."""
-    seen = {}
+def cut_replies_after(n_bytes):
+    """A hook that lets so many bytes of each connection's replies pass."""
+    left = {}
 
-    def cut(_proxy, client, to_server, length):
+    def cut(_proxy, connection, to_server, length):
         if to_server:
-            return True
-        seen[client] = seen.get(client, 0) + length
-        return seen[client] <= n_bytes
+            return length
+        n_passed = min(length, left.setdefault(connection, n_bytes))
+        left[connection] -= n_passed
+        return n_passed
 
-    with TcpProxy(lab.pebble.port, cut) as proxy:
+    return cut
+
+
+# At once, in the handshake, behind it, in the middle of the first reply.
+@pytest.mark.parametrize("n_bytes", [0, 400, 1100, 1400])
+def test_ca__that_closes_in_the_middle_is_a_typed_error(lab, name, n_bytes):
+    with TcpProxy(lab.pebble.port, cut_replies_after(n_bytes)) as proxy:
         run = command_for(lab, name, f"https://127.0.0.1:{proxy.port}/dir").run(
             "--json", "issue", "shop"
         )
@@ -86,12 +92,20 @@ def test_ca__that_closes_in_the_middle_is_a_typed_error(lab, name, n_bytes):
     assert lab.haproxy.challenges() == []
 
 
+def test_ca__that_closes_after_every_few_replies_is_asked_again(lab, name):
+    with TcpProxy(lab.pebble.port, cut_replies_after(8000)) as proxy:
+        run = command_for(lab, name, f"https://127.0.0.1:{proxy.port}/dir").run("issue", "shop")
+        assert run.status == 0, run
+        assert proxy.n_connections > 2, "nothing was cut"
+    assert lab.haproxy.challenges() == []
+
+
 @pytest.mark.parametrize("piece", [3, 6, 9, 12])
 def test_ca__one_lost_connection_costs_nothing(calm_lab, name, piece):
     lab = calm_lab
 
-    def cut_once(proxy, _client, to_server, _length):
-        return not (to_server and proxy.n_pieces == piece)
+    def cut_once(proxy, _connection, to_server, length):
+        return 0 if to_server and proxy.n_pieces == piece else length
 
     with TcpProxy(lab.pebble.port, cut_once) as proxy:
         shop = command_for(lab, name, f"https://127.0.0.1:{proxy.port}/dir")

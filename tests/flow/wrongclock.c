@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A wall clock that is wrong by CLOCK_OFFSET_S seconds, for the program this is preloaded into.
  * Waits go by the monotonic clock, which stays as it is. */
 #define _GNU_SOURCE

@@ -1,0 +1,1 @@
+"""Simulators: servers that break the rules on demand, which real ones do not."""
