@@ -39,9 +39,10 @@ static const struct json *find(const struct json *list, const char *member, cons
 	return NULL;
 }
 
-/* ", valid until 2027-02-19; edge: deployed": what is so now. */
+/* ", valid until 2027-02-19; edge: deployed": what is so now. After a failure what was issued may not
+ * be what is served: only the targets are told. */
 static void add_state(struct text *out, const struct json *status, const char *name,
-	const char *key)
+	const char *key, int has_failed)
 {
 	const struct json *certificate = find(json_get(status, "certificates"), "name", name);
 	const struct json *lineage = find(json_get(certificate, "lineages"), "key", key);
@@ -52,8 +53,10 @@ static void add_state(struct text *out, const struct json *status, const char *n
 		text_add(out, ", not issued yet");
 		return;
 	}
-	text_add(out, ", valid until ");
-	text_add_day(out, until);
+	if (!has_failed) {
+		text_add(out, ", valid until ");
+		text_add_day(out, until);
+	}
 	for (target = json_first(targets); target != NULL; target = target->next) {
 		text_add(out, target == targets->first ? "; " : ", ");
 		text_add_shown(out, json_text_or(target, "name", "?"));
@@ -94,9 +97,8 @@ static void say_line(const struct json *result, const struct json *status, const
 	if (retry_at != 0) {
 		text_add(&line, ", not before ");
 		text_add_time(&line, retry_at);
-	} else if (status != NULL && name != NULL && key != NULL &&
-		json_first(json_get(result, "error")) == NULL) {
-		add_state(&line, status, name, key);
+	} else if (status != NULL && name != NULL && key != NULL) {
+		add_state(&line, status, name, key, json_first(json_get(result, "error")) != NULL);
 	}
 	text_add(&line, "\n");
 	say(&line);

@@ -118,7 +118,11 @@ static int get_key(struct request *request)
 		rc = certauto_key_new(&request->key, shell->cx, key);
 	else
 		rc = certauto_key_load(&request->key, shell->cx, key);
-	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+	if (rc == 0)
+		return STATUS_DONE;
+	(void)say_failure(shell, rc);
+	/* A file that cannot be used is a mistake of whoever named it. */
+	return request->key_is_new ? STATUS_FAILED : STATUS_USAGE;
 }
 
 static int write_key(const struct request *request)

@@ -34,9 +34,10 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_parse(certauto_fleet **out,
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_load(certauto_fleet **out, certauto_context *cx,
 	const char *path);
 
-/** Objects made from the configuration; the caller owns them. An account comes with the URL its store
- *  knows (certauto_account_url()), which is read for that. No network.
- *  @return 0, CERTAUTO_ENOTFOUND (lists the names), CERTAUTO_EIO (an account's store).  @since 0.1 */
+/** Objects made from the configuration; the caller owns them. An account comes with the URL its
+ *  store knows (certauto_account_url()), which is read for that. No network.
+ *  @return 0, CERTAUTO_ENOTFOUND (lists the names), CERTAUTO_EIO (an account's store).
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_account(certauto_account **out,
 	certauto_fleet *fleet, const char *name);
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_target(certauto_target **out,

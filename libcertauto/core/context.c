@@ -48,7 +48,8 @@ int certauto__enter(certauto_context *cx)
 		return CERTAUTO_EINVAL;
 	if (cx->pid != getpid())
 		return CERTAUTO_EFORKED;
-	if (!__atomic_compare_exchange_n(&cx->inside, &expected, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	if (!__atomic_compare_exchange_n(&cx->inside, &expected, 1, 0, __ATOMIC_ACQ_REL,
+	    __ATOMIC_ACQUIRE)) {
 		if (!pthread_equal(cx->inside_thread, pthread_self()))
 			return CERTAUTO_EBUSY;
 	} else {
@@ -100,7 +101,9 @@ int certauto__event_send(certauto_context *cx, struct certauto_event *event)
 
 int certauto__log(certauto_context *cx, int level, const char *object, const char *format, ...)
 {
-	struct certauto_event event = { .type = CERTAUTO_EVENT_LOG, .level = level, .object = object };
+	struct certauto_event event = {
+		.type = CERTAUTO_EVENT_LOG, .level = level, .object = object
+	};
 	certauto__buffer text = CERTAUTO__BUFFER(2048);
 	va_list args;
 	int rc;
@@ -126,7 +129,8 @@ int certauto_context_set_user_agent(certauto_context *cx, const char *text)
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if (text != NULL && strpbrk(text, "\r\n") != NULL)
-		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "the user agent must be one line");
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"the user agent must be one line");
 	else if (text != NULL && (copy = certauto__strdup(text)) == NULL)
 		rc = certauto__error_nomem(&cx->error);
 	if (rc == 0) {
@@ -143,7 +147,8 @@ int certauto_context_set_log_level(certauto_context *cx, int level)
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if (level < CERTAUTO_LOG_ERROR || level > CERTAUTO_LOG_DEBUG)
-		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "%d is not a log level (1 to 4)", level);
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"%d is not a log level (1 to 4)", level);
 	else
 		cx->log_level = level;
 	return certauto__leave(cx, rc);

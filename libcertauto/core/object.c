@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reference counts of the public nouns. What an object holds, and when it goes, is its own business;
- * here is only who frees it: the thread that drops the last reference, unless another thread is
- * inside the context at that moment. */
+/* Reference counts of the public nouns. What an object holds, and when it goes, is its own
+ * business; here is only who frees it: the thread that drops the last reference, unless another
+ * thread is inside the context at that moment. */
 #include "core/object.h"
 
 #include <pthread.h>

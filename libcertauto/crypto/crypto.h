@@ -43,7 +43,8 @@ int certauto__pkey_new(certauto__pkey **out, const char *type, certauto_error *e
 int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, certauto_error *err);
 /* One that we made and kept ourselves: that its halves belong together is not computed again, which
  * would cost as much as a signature. */
-int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len, certauto_error *err);
+int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len,
+	certauto_error *err);
 int certauto__pkey_new_signer(certauto__pkey **out, const void *spki, size_t len,
 	certauto__sign_fn sign, void *arg, certauto_error *err);
 void certauto__pkey_free(certauto__pkey *key);

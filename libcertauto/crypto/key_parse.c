@@ -150,7 +150,8 @@ int certauto__pkey_parse(certauto__pkey **out, const void *data, size_t len, cer
 	return parse(out, data, len, 0, err);
 }
 
-int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len, certauto_error *err)
+int certauto__pkey_parse_own(certauto__pkey **out, const void *data, size_t len,
+	certauto_error *err)
 {
 	return parse(out, data, len, 1, err);
 }

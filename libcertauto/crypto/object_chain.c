@@ -15,7 +15,8 @@ static void chain_destroy(void *object)
 	certauto__certs_free(((certauto_chain *)object)->certs);
 }
 
-int certauto__chain_wrap(certauto_chain **out, certauto_context *cx, certauto__certs *certs, certauto_error *err)
+int certauto__chain_wrap(certauto_chain **out, certauto_context *cx, certauto__certs *certs,
+	certauto_error *err)
 {
 	certauto_chain *chain = certauto__object_new(cx, sizeof(*chain), chain_destroy);
 
@@ -28,7 +29,8 @@ int certauto__chain_wrap(certauto_chain **out, certauto_context *cx, certauto__c
 	return 0;
 }
 
-int certauto_chain_parse(certauto_chain **out, certauto_context *cx, const unsigned char *data, size_t data_len)
+int certauto_chain_parse(certauto_chain **out, certauto_context *cx, const unsigned char *data,
+	size_t data_len)
 {
 	certauto__certs *certs;
 	int rc;
@@ -42,7 +44,8 @@ int certauto_chain_parse(certauto_chain **out, certauto_context *cx, const unsig
 	return certauto__leave(cx, rc);
 }
 
-int certauto_chain_format(unsigned char **out, size_t *out_len, const certauto_chain *chain, int part)
+int certauto_chain_format(unsigned char **out, size_t *out_len, const certauto_chain *chain,
+	int part)
 {
 	certauto__buffer pem = CERTAUTO__BUFFER(CHAIN_MAX);
 	certauto_context *cx;
@@ -54,8 +57,9 @@ int certauto_chain_format(unsigned char **out, size_t *out_len, const certauto_c
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if (part < CERTAUTO_CHAIN_LEAF || part > CERTAUTO_CHAIN_FULL)
-		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "part %d of a chain is none of "
-			"CERTAUTO_CHAIN_LEAF, _INTERMEDIATES, _FULL", part);
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"part %d of a chain is none of CERTAUTO_CHAIN_LEAF, _INTERMEDIATES, _FULL",
+			part);
 	else
 		rc = certauto__certs_format(&pem, chain->certs, part);
 	if (rc == 0) {
@@ -68,7 +72,8 @@ int certauto_chain_format(unsigned char **out, size_t *out_len, const certauto_c
 	return certauto__leave(cx, rc);
 }
 
-int certauto_chain_new_self_signed(certauto_chain **out, certauto_key *key, certauto_csr *csr, int64_t not_after_at)
+int certauto_chain_new_self_signed(certauto_chain **out, certauto_key *key, certauto_csr *csr,
+	int64_t not_after_at)
 {
 	certauto__certs *certs;
 	certauto_context *cx;
@@ -82,13 +87,16 @@ int certauto_chain_new_self_signed(certauto_chain **out, certauto_key *key, cert
 		return rc;
 	now = certauto__clock_now();
 	if (not_after_at <= now)
-		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "the end of validity has passed already");
-	else if ((rc = certauto__certs_self_signed(&certs, key->pkey, csr->req, now, not_after_at, &cx->error)) == 0)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"the end of validity has passed already");
+	else if ((rc = certauto__certs_self_signed(&certs, key->pkey, csr->req, now,
+	    not_after_at, &cx->error)) == 0)
 		rc = certauto__chain_wrap(out, cx, certs, &cx->error);
 	return certauto__leave(cx, rc);
 }
 
-int certauto_chain_check(certauto_chain *chain, certauto_key *key, const char *const *names, size_t n_names)
+int certauto_chain_check(certauto_chain *chain, certauto_key *key, const char *const *names,
+	size_t n_names)
 {
 	certauto__list list = { NULL, 0, 0 };
 	certauto_context *cx;
@@ -103,7 +111,8 @@ int certauto_chain_check(certauto_chain *chain, certauto_key *key, const char *c
 	for (i = 0; i < n_names && rc == 0; i++)
 		rc = names[i] != NULL ? certauto__list_add_text(&list, names[i]) : CERTAUTO_EINVAL;
 	if (rc == 0)
-		rc = certauto__certs_check(chain->certs, key->pkey, NULL, &list, certauto__clock_now(), 0, &cx->error);
+		rc = certauto__certs_check(chain->certs, key->pkey, NULL, &list,
+			certauto__clock_now(), 0, &cx->error);
 	certauto__list_free(&list);
 	return certauto__leave(cx, rc);
 }

@@ -18,8 +18,8 @@ static void csr_destroy(void *object)
 	certauto__object_unref(csr->key);
 }
 
-int certauto__csr_wrap(certauto_csr **out, certauto_context *cx, certauto__req *req, certauto_key *key,
-	certauto_error *err)
+int certauto__csr_wrap(certauto_csr **out, certauto_context *cx, certauto__req *req,
+	certauto_key *key, certauto_error *err)
 {
 	certauto_csr *csr = certauto__object_new(cx, sizeof(*csr), csr_destroy);
 
@@ -76,10 +76,12 @@ static int subject_parse(struct subject_text *out, const char *text, certauto_er
 
 	while (*text != '\0' && out->parts.n < 2 * SUBJECT_PARTS_MAX)
 		if ((rc = subject_part(&text, &out->parts)) < 0)
-			return certauto__error_set(err, rc, NULL, "the subject is written CN=name, O=organisation, ... "
+			return certauto__error_set(err, rc, NULL,
+				"the subject is written CN=name, O=organisation, ... "
 				"(CN O OU L ST C; a comma inside a value as \\,)");
 	if (*text != '\0')
-		return certauto__error_set(err, CERTAUTO_EINVAL, NULL, "the subject has more than %d parts", SUBJECT_PARTS_MAX);
+		return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
+			"the subject has more than %d parts", SUBJECT_PARTS_MAX);
 	for (i = 0; i + 1 < out->parts.n; i += 2) {
 		if (strcmp(out->parts.items[i], "CN") == 0 && out->subject.common_name == NULL) {
 			out->subject.common_name = out->parts.items[i + 1];
@@ -92,8 +94,8 @@ static int subject_parse(struct subject_text *out, const char *text, certauto_er
 	return 0;
 }
 
-static int csr_make(certauto_csr **out, certauto_context *cx, certauto_key *key, const char *subject,
-	const char *const *names, size_t n_names)
+static int csr_make(certauto_csr **out, certauto_context *cx, certauto_key *key,
+	const char *subject, const char *const *names, size_t n_names)
 {
 	certauto__list list = { NULL, 0, 0 };
 	struct subject_text parsed;
@@ -107,7 +109,8 @@ static int csr_make(certauto_csr **out, certauto_context *cx, certauto_key *key,
 	if (rc == 0 && subject != NULL)
 		rc = subject_parse(&parsed, subject, &cx->error);
 	if (rc == 0)
-		rc = certauto__req_new(&req, key->pkey, &list, parsed.parts.n > 0 ? &parsed.subject : NULL, &cx->error);
+		rc = certauto__req_new(&req, key->pkey, &list,
+			parsed.parts.n > 0 ? &parsed.subject : NULL, &cx->error);
 	if (rc == 0)
 		rc = certauto__csr_wrap(out, cx, req, key, &cx->error);
 	certauto__list_free(&parsed.parts);
@@ -115,8 +118,8 @@ static int csr_make(certauto_csr **out, certauto_context *cx, certauto_key *key,
 	return rc;
 }
 
-int certauto_csr_new_subject(certauto_csr **out, certauto_context *cx, certauto_key *key, const char *subject,
-	const char *const *names, size_t n_names)
+int certauto_csr_new_subject(certauto_csr **out, certauto_context *cx, certauto_key *key,
+	const char *subject, const char *const *names, size_t n_names)
 {
 	int rc;
 
@@ -129,13 +132,14 @@ int certauto_csr_new_subject(certauto_csr **out, certauto_context *cx, certauto_
 	return certauto__leave(cx, rc);
 }
 
-int certauto_csr_new(certauto_csr **out, certauto_context *cx, certauto_key *key, const char *const *names,
-	size_t n_names)
+int certauto_csr_new(certauto_csr **out, certauto_context *cx, certauto_key *key,
+	const char *const *names, size_t n_names)
 {
 	return certauto_csr_new_subject(out, cx, key, NULL, names, n_names);
 }
 
-int certauto_csr_parse(certauto_csr **out, certauto_context *cx, const unsigned char *data, size_t data_len)
+int certauto_csr_parse(certauto_csr **out, certauto_context *cx, const unsigned char *data,
+	size_t data_len)
 {
 	certauto__req *req;
 	int rc;

@@ -31,7 +31,8 @@ static void key_destroy(void *object)
 		key->free_cb(key->payload);
 }
 
-int certauto__key_wrap(certauto_key **out, certauto_context *cx, certauto__pkey *pkey, certauto_error *err)
+int certauto__key_wrap(certauto_key **out, certauto_context *cx, certauto__pkey *pkey,
+	certauto_error *err)
 {
 	certauto_key *key = certauto__object_new(cx, sizeof(*key), key_destroy);
 
@@ -58,7 +59,8 @@ int certauto_key_new(certauto_key **out, certauto_context *cx, const char *type)
 	return certauto__leave(cx, rc);
 }
 
-int certauto_key_parse(certauto_key **out, certauto_context *cx, const unsigned char *data, size_t data_len)
+int certauto_key_parse(certauto_key **out, certauto_context *cx, const unsigned char *data,
+	size_t data_len)
 {
 	certauto__pkey *pkey;
 	int rc;
@@ -81,14 +83,17 @@ static int file_check(int fd, const char *path, size_t *size, certauto_error *er
 	if (fstat(fd, &st) < 0)
 		return certauto__error_errno(err, errno, path, "look at the key file");
 	if (!S_ISREG(st.st_mode) || st.st_size > KEY_FILE_MAX)
-		return certauto__error_set(err, CERTAUTO_EINVAL, path, "%s: not a file that can hold one key", path);
+		return certauto__error_set(err, CERTAUTO_EINVAL, path,
+			"%s: not a file that can hold one key", path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return certauto__error_set(err, CERTAUTO_EPERM, path, "%s: the key file belongs to another user (id %ld)",
-			path, (long)st.st_uid);
+		return certauto__error_set(err, CERTAUTO_EPERM, path,
+			"%s: the key file belongs to another user (id %ld)", path, (long)st.st_uid);
 	if ((st.st_mode & 077) != 0) {
-		certauto__error_set(err, CERTAUTO_EPERM, path, "%s: the key file has mode %04o: group and others must "
-			"have no right", path, (unsigned)(st.st_mode & 07777));
-		return certauto__error_advise(err, "chmod 600 %s, and think about who may have read it", path);
+		certauto__error_set(err, CERTAUTO_EPERM, path,
+			"%s: the key file has mode %04o: group and others must have no right",
+			path, (unsigned)(st.st_mode & 07777));
+		return certauto__error_advise(err,
+			"chmod 600 %s, and think about who may have read it", path);
 	}
 	*size = (size_t)st.st_size;
 	return 0;
@@ -124,7 +129,8 @@ static int key_load(certauto__pkey **out, const char *path, certauto_error *err)
 	    (rc = certauto__secret_new_size(&secret, size + 1)) == 0 &&
 	    (rc = certauto__secret_set_len(secret, size)) == 0 &&
 	    (rc = file_read(fd, path, secret, err)) == 0 &&
-	    (rc = certauto__pkey_parse(out, certauto__secret_data(secret), certauto__secret_len(secret), err)) < 0)
+	    (rc = certauto__pkey_parse(out, certauto__secret_data(secret),
+	    certauto__secret_len(secret), err)) < 0)
 		certauto__error_prefix(err, "%s", path);
 	certauto__secret_free(secret);
 	close(fd);
@@ -161,12 +167,13 @@ static int sign_by_host(void *arg, const char *alg, const unsigned char *digest,
 	if (rc < 0)
 		return certauto__error_set(err, rc, NULL, "the signer of the key failed");
 	if (rc > 0 || !signing.answered)
-		return certauto__error_set(err, CERTAUTO_EPROTO, NULL, "the signer of the key gave no signature");
+		return certauto__error_set(err, CERTAUTO_EPROTO, NULL,
+			"the signer of the key gave no signature");
 	return 0;
 }
 
-int certauto_key_new_signer(certauto_key **out, certauto_context *cx, const unsigned char *data, size_t data_len,
-	certauto_sign_cb cb, void *payload, certauto_free_cb free_cb)
+int certauto_key_new_signer(certauto_key **out, certauto_context *cx, const unsigned char *data,
+	size_t data_len, certauto_sign_cb cb, void *payload, certauto_free_cb free_cb)
 {
 	certauto_key *key = NULL;
 	int rc;
@@ -182,7 +189,8 @@ int certauto_key_new_signer(certauto_key **out, certauto_context *cx, const unsi
 		rc = certauto__key_wrap(&key, cx, NULL, &cx->error);
 	if (rc == 0) {
 		key->sign_cb = cb;
-		rc = certauto__pkey_new_signer(&key->pkey, data, data_len, sign_by_host, key, &cx->error);
+		rc = certauto__pkey_new_signer(&key->pkey, data, data_len, sign_by_host, key,
+			&cx->error);
 	}
 	if (rc == 0) {
 		key->payload = payload;
@@ -208,7 +216,8 @@ const unsigned char *certauto_signing_digest(const certauto_signing *signing, si
 	return signing != NULL ? signing->digest : NULL;
 }
 
-int certauto_signing_set_signature(certauto_signing *signing, const unsigned char *data, size_t data_len)
+int certauto_signing_set_signature(certauto_signing *signing, const unsigned char *data,
+	size_t data_len)
 {
 	if (signing == NULL || data == NULL || data_len == 0)
 		return CERTAUTO_EINVAL;
@@ -220,7 +229,8 @@ int certauto_signing_set_signature(certauto_signing *signing, const unsigned cha
 /* ---- out again ---- */
 
 /* Gives bytes to the caller of the public API. */
-static int give(unsigned char **out, size_t *out_len, const void *data, size_t len, certauto_error *err)
+static int give(unsigned char **out, size_t *out_len, const void *data, size_t len,
+	certauto_error *err)
 {
 	void *given = certauto__give(data, len);
 
@@ -243,7 +253,8 @@ int certauto_key_format(unsigned char **out, size_t *out_len, const certauto_key
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if ((rc = certauto__pkey_format(&secret, key->pkey, &cx->error)) == 0)
-		rc = give(out, out_len, certauto__secret_data(secret), certauto__secret_len(secret), &cx->error);
+		rc = give(out, out_len, certauto__secret_data(secret), certauto__secret_len(secret),
+			&cx->error);
 	certauto__secret_free(secret);
 	return certauto__leave(cx, rc);
 }

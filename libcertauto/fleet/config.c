@@ -119,7 +119,7 @@ static int read_eab(const struct certauto__config *config, const struct certauto
 		return rc;
 	for (child = eab->children; child != NULL; child = child->next)
 		if (strcmp(child->key, "hmac") == 0 &&
-			(rc = certauto__config_secret(config, child)) < 0)
+		    (rc = certauto__config_secret(config, child)) < 0)
 			return rc;
 	return certauto__config_not_yet(config, account, "eab");
 }
@@ -414,12 +414,12 @@ static int read_all(const struct certauto__config *config, certauto_fleet *fleet
 	int rc;
 
 	if ((rc = certauto__config_keys(config, config->top, "the configuration", known)) < 0 ||
-		(rc = read_state(config, fleet)) < 0 ||
-		(rc = read_members(config, "accounts", &fleet->accounts, sizeof(*fleet->accounts),
+	    (rc = read_state(config, fleet)) < 0 ||
+	    (rc = read_members(config, "accounts", &fleet->accounts, sizeof(*fleet->accounts),
 			 read_account, fleet)) < 0 ||
-		(rc = read_members(config, "targets", &fleet->targets, sizeof(*fleet->targets),
+	    (rc = read_members(config, "targets", &fleet->targets, sizeof(*fleet->targets),
 			 read_target, fleet)) < 0 ||
-		(rc = read_members(config, "certificates", &fleet->certificates,
+	    (rc = read_members(config, "certificates", &fleet->certificates,
 			 sizeof(*fleet->certificates), certauto__config_certificate, fleet)) < 0)
 		return rc;
 	return check_targets(config, fleet);

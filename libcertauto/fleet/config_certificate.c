@@ -189,7 +189,7 @@ static int overrides(const struct certauto__node *list, const char *const *excep
 		name = node->type == CERTAUTO__JSON_OBJECT ? certauto__node_get(node, "target")
 							   : NULL;
 		if (name != NULL && certauto__text_equal(name->text, target) &&
-			has_options(node, except))
+		    has_options(node, except))
 			return 1;
 	}
 	return 0;
@@ -230,7 +230,7 @@ static int make_target(const struct certauto__config *config, const struct certa
 	int rc;
 
 	if (entry->type == CERTAUTO__JSON_OBJECT &&
-		(name = certauto__node_get(entry, "target")) == NULL)
+	    (name = certauto__node_get(entry, "target")) == NULL)
 		return certauto__config_fail(config, entry, "\"target\" is missing");
 	if (name->type != CERTAUTO__JSON_STRING)
 		return certauto__config_fail(config, name, "the name of a target must be a string");
@@ -299,10 +299,10 @@ static int read_challenge(const struct certauto__config *config, const struct ce
 		return certauto__config_fail(config, entry,
 			"challenge must be an object, or a list of objects");
 	if ((rc = read_challenge_type(config, entry, use)) < 0 ||
-		(rc = certauto__config_list(config, certauto__node_get(entry, "names"),
+	    (rc = certauto__config_list(config, certauto__node_get(entry, "names"),
 			 &use->patterns)) < 0 ||
-		(rc = make_target(config, entry, challenge_keys, fleet, &use->target)) < 0 ||
-		(rc = make_label(certificate->challenges, certificate->n_challenges - 1, config)) <
+	    (rc = make_target(config, entry, challenge_keys, fleet, &use->target)) < 0 ||
+	    (rc = make_label(certificate->challenges, certificate->n_challenges - 1, config)) <
 			0)
 		return rc;
 	if ((use->target->row->caps & CERTAUTO_TARGET_HTTP01) == 0)

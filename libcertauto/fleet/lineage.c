@@ -169,8 +169,9 @@ certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *
 	    finish_completed(job, lineage, err) < 0)
 		return CERTAUTO__FAILED;
 	decide(job, lineage);
+	lineage->settled = lineage->run->mode == CERTAUTO__MODE_SETTLE && certauto__resumed(job);
 	if (lineage->run->mode == CERTAUTO__MODE_DEPLOY && lineage->run->named &&
-		lineage->view.chain == NULL)
+	    lineage->view.chain == NULL)
 		return certauto__fail(job, CERTAUTO_ENOTFOUND, name,
 			"%s %s was never issued: there is nothing to deploy",
 			name, lineage->key);
@@ -186,8 +187,8 @@ static size_t release_order(certauto_job *job, struct certauto__lineage *lineage
 	int completed = certauto__fact_own(job, CERTAUTO__FACT_GENERATION) == NULL;
 
 	if (lineage->issue || !certauto__children_left_over(job, &certauto__order_table) ||
-		(lineage->run->mode == CERTAUTO__MODE_DEPLOY && !completed) ||
-		lineage->blocked_until != 0)
+	    (lineage->run->mode == CERTAUTO__MODE_DEPLOY && !completed) ||
+	    lineage->blocked_until != 0)
 		return 0;
 	lineage->settled = 1;
 	return certauto__children_release(job, &certauto__order_table);
@@ -231,6 +232,18 @@ certauto__verdict certauto__lineage_leftovers(certauto_job *job, certauto__excha
 
 /* ---- the end ---- */
 
+/* A half-made generation that nobody goes on with. That it cannot be removed harms nothing. */
+static void drop_draft(certauto_job *job, struct certauto__lineage *lineage)
+{
+	certauto_store *store = lineage->run->fleet->store;
+	const char *id = certauto__fact_own(job, CERTAUTO__FACT_GENERATION);
+
+	if (id == NULL)
+		return;
+	(void)store->row->discard(store, lineage->certificate->name, lineage->key, id, NULL);
+	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+}
+
 /* Targets that were taken out of the configuration while something was half done there; and
  * nothing is kept of what went well. */
 static certauto__verdict end_ask(certauto_job *job, certauto__exchange *x)
@@ -239,7 +252,7 @@ static certauto__verdict end_ask(certauto_job *job, certauto__exchange *x)
 
 	(void)x;
 	if (lineage->run->mode != CERTAUTO__MODE_DEPLOY && lineage->blocked_until == 0)
-		certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+		drop_draft(job, lineage);
 	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, NULL);
 	return release_all(job, lineage) > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
 }

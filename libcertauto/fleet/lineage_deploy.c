@@ -125,9 +125,9 @@ static const char *state_of(const struct certauto__lineage *lineage, const certa
 	return rc == CERTAUTO_ECANCELED ? before->state : CERTAUTO__STATE_FAILED;
 }
 
-static int collect_one(struct certauto__lineage *lineage, const certauto_job *child,
-	const char *label)
+static int collect_one(certauto_job *job, const certauto_job *child, const char *label)
 {
+	struct certauto__lineage *lineage = certauto__job_env(job);
 	struct certauto__target_state *target = certauto__state_target(&lineage->view.state, label);
 	char *fingerprint = NULL, *state;
 	const char *shown;
@@ -142,10 +142,13 @@ static int collect_one(struct certauto__lineage *lineage, const certauto_job *ch
 			   : CERTAUTO_ENOMEM;
 	target->checked_at = certauto__clock_now();
 	certauto__error_clear(&target->error);
-	if (certauto__child_result(child) < 0)
+	if (certauto__child_result(child) < 0) {
 		certauto__error_copy(&target->error, certauto_job_error(child));
-	else if (certauto__job_owes(child))
+		certauto__progress(job, lineage->certificate->name, "%s: %s", label,
+			state != NULL ? state : CERTAUTO__STATE_FAILED);
+	} else if (certauto__job_owes(child)) {
 		certauto__error_copy(&target->error, certauto__job_owed_error(child));
+	}
 	certauto__free(state);
 	certauto__free(fingerprint);
 	return rc;
@@ -167,7 +170,7 @@ void certauto__lineage_collect(certauto_job *job)
 		if ((child = child_of(job, &certificate->deploys[i])) == NULL)
 			continue;
 		n++;
-		rc = collect_one(lineage, child, certificate->deploys[i].label);
+		rc = collect_one(job, child, certificate->deploys[i].label);
 	}
 	if (rc == 0 && n > 0)
 		rc = certauto__lineage_save_state(lineage, &err);
@@ -186,7 +189,7 @@ static const certauto_job *first_owing(const certauto_job *job,
 
 	for (i = 0; i < certificate->n_deploys; i++)
 		if ((child = child_of(job, &certificate->deploys[i])) != NULL &&
-			certauto__job_owes(child))
+		    certauto__job_owes(child))
 			return child;
 	return NULL;
 }
@@ -292,7 +295,7 @@ int certauto__lineage_revive(certauto_job *job, const char *table, const char *k
 	}
 	target = target_of(lineage, key);
 	if (target == NULL || target->row->deploy == NULL ||
-		strcmp(target->row->deploy->name, table) != 0)
+	    strcmp(target->row->deploy->name, table) != 0)
 		return CERTAUTO_ENOTFOUND;
 	*table_out = target->row->deploy;
 	return revive_deployment(job, lineage, target, env_out, peer_out);

@@ -86,7 +86,7 @@ certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange 
 		return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
 	certauto__buffer_init(&draft.csr, CSR_MAX);
 	if ((rc = make_draft(lineage, &draft, err)) == 0 &&
-		(rc = store->row->draft(store, lineage->certificate->name, lineage->key, &draft,
+	    (rc = store->row->draft(store, lineage->certificate->name, lineage->key, &draft,
 			 err)) == 0) {
 		certauto__fact_set(job, CERTAUTO__FACT_GENERATION, draft.id);
 		certauto__save_now(job);
@@ -107,7 +107,7 @@ static int add_uses(certauto_order *order, const struct certauto__certificate *c
 	for (i = 0; i < certificate->n_challenges; i++) {
 		use = &certificate->challenges[i];
 		if (use->patterns.n == 0 &&
-			(rc = certauto__order_add_use(order, "*", use->challenge, use->target,
+		    (rc = certauto__order_add_use(order, "*", use->challenge, use->target,
 				 err)) < 0)
 			return rc;
 		for (j = 0; j < use->patterns.n; j++)

@@ -359,9 +359,9 @@ static int prepare(struct certauto__run *run, const char *const *names, size_t n
 	int rc;
 
 	if ((rc = choose(run, names, n_names, err)) < 0 ||
-		(run->mode == CERTAUTO__MODE_SETTLE &&
+	    (run->mode == CERTAUTO__MODE_SETTLE &&
 			(rc = store->row->journal_list(store, &ids, err)) < 0) ||
-		(rc = make_results(run, ids.n, err)) < 0)
+	    (rc = make_results(run, ids.n, err)) < 0)
 		goto out;
 	rc = add_orphans(run->fleet, &ids, err);
 out:

@@ -125,7 +125,7 @@ static int from_fd(const struct source *source, certauto__buffer *out)
 	int64_t fd;
 
 	if (source->at->type != CERTAUTO__JSON_NUMBER ||
-		certauto__number_parse(source->at->text, 0, INT32_MAX, &fd) < 0)
+	    certauto__number_parse(source->at->text, 0, INT32_MAX, &fd) < 0)
 		return source_fail(source, "\"fd\" must be the number of a descriptor");
 	if (fcntl((int)fd, F_GETFD) < 0)
 		return why(source, "cannot read the secret from descriptor", source->at->text,

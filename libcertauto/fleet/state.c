@@ -171,7 +171,7 @@ struct certauto__target_state *certauto__state_target(struct certauto__lineage_s
 	state->targets = targets;
 	fresh.name = certauto__strdup(name);
 	if (fresh.name == NULL ||
-		certauto__target_state_set(&fresh, CERTAUTO__STATE_PENDING, NULL) < 0) {
+	    certauto__target_state_set(&fresh, CERTAUTO__STATE_PENDING, NULL) < 0) {
 		target_state_free(&fresh);
 		return NULL;
 	}

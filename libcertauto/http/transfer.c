@@ -58,7 +58,7 @@ static int request_check(const struct certauto__http_request *request, certauto_
 	if (fetches && (!certauto__text_equal(request->method, "GET") || request->body != NULL))
 		why = "only GET may follow redirects";
 	if ((request->kind == CERTAUTO__HTTP_SELFCHECK || request->kind == CERTAUTO__HTTP_PROBE) &&
-	    request->headers != NULL)
+	    request->headers != NULL && request->headers[0] != NULL)
 		why = "no headers may go to a peer that is not verified";
 	if (request->connect_to != NULL && connect_to_port(request->connect_to) < 0)
 		why = "the address to connect to is not host:port";

@@ -300,6 +300,7 @@ void certauto_context_free(certauto_context *cx)
 	loop_drop_peers(cx->loop);
 	store = cx->store;
 	cx->store = NULL;
+	memset(&cx->loop->journal, 0, sizeof(cx->loop->journal));
 	if (cx->event_free != NULL)
 		cx->event_free(cx->event_payload);
 	cx->event_cb = NULL;

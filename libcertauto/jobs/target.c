@@ -262,22 +262,21 @@ static int address_host_valid(const char *host, size_t len)
 		strlen(copy);
 }
 
-char *certauto__address_dup(const char *text, int default_port)
+int certauto__address_format(char *out, const char *text, int default_port)
 {
 	const char *colon = strrchr(text, ':');
 	size_t host_len = strlen(text);
-	char address[300];
 
 	if (colon != NULL && colon[1] != '\0' && strchr(colon, ']') == NULL) {
 		if (!address_port_valid(colon + 1))
-			return NULL;
+			return CERTAUTO_EINVAL;
 		host_len = (size_t)(colon - text);
 	}
 	if (!address_host_valid(text, host_len))
-		return NULL;
+		return CERTAUTO_EINVAL;
 	if (text[host_len] == '\0')
-		snprintf(address, sizeof(address), "%s:%d", text, default_port);
+		snprintf(out, CERTAUTO__ADDRESS, "%s:%d", text, default_port);
 	else
-		snprintf(address, sizeof(address), "%s", text);
-	return certauto__strdup(address);
+		snprintf(out, CERTAUTO__ADDRESS, "%s", text);
+	return 0;
 }

@@ -171,9 +171,9 @@ certauto__verdict certauto__challenge_check_read(certauto_job *job, certauto__ex
 		.flags = CERTAUTO__READS | CERTAUTO__ERRORS \
 	}
 
-/* "host:port" with a port of its own or 443 (80) added; IPv6 in brackets. NULL = it is none. caller
- * owns. */
-char *certauto__address_dup(const char *text, int default_port);
+/* "host:port" with a port of its own or the default one; IPv6 in brackets. EINVAL: it is none. */
+#define CERTAUTO__ADDRESS 300 /* size of out */
+int certauto__address_format(char *out, const char *text, int default_port);
 
 /* A key may be sent to this target: TLS is verified, or allow_key_over_insecure is set.
  * CERTAUTO_ETLS. */

@@ -20,9 +20,8 @@ certauto__verdict certauto__challenge_check_ask(certauto_job *job, certauto__exc
 	const certauto_target *target = certauto__job_env(job);
 	const char *through = certauto__option_text(target, "challenge_check");
 	const char *challenge = certauto__fact(job, "challenge");
+	char url[CERTAUTO__HTTP_URL_MAX], address[CERTAUTO__ADDRESS];
 	certauto__verdict verdict;
-	char url[512];
-	char *address;
 
 	if (certauto__text_equal(through, "no") || certauto__planning(job) ||
 		(challenge != NULL && !certauto__text_equal(challenge, "http-01")))
@@ -33,13 +32,12 @@ certauto__verdict certauto__challenge_check_ask(certauto_job *job, certauto__exc
 	x->http = CERTAUTO__HTTP_SELFCHECK;
 	x->timeout_ms = CHECK_REQUEST_MS;
 	x->max_answer = CHECK_ANSWER_MAX;
-	if (through != NULL && !certauto__text_equal(through, "auto") &&
-		(address = certauto__address_dup(through, 80)) != NULL) {
-		/* A fact of the job lives as long as the exchange that borrows it. */
-		certauto__fact_set(job, ".check.address", address);
-		certauto__free(address);
-		x->connect_to = certauto__fact_own(job, ".check.address");
-	}
+	if (through == NULL || certauto__text_equal(through, "auto") ||
+		certauto__address_format(address, through, 80) < 0)
+		return verdict;
+	/* A fact of the job lives as long as the exchange that borrows it. */
+	certauto__fact_set(job, ".check.address", address);
+	x->connect_to = certauto__fact_own(job, ".check.address");
 	return verdict;
 }
 

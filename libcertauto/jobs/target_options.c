@@ -179,16 +179,20 @@ int certauto__option_values_new(struct certauto__option_value **out, size_t *n_o
 		values[i].option = i < n_own ? &options[i] : &common_options[i - n_own];
 		if (values[i].option->value == NULL)
 			continue;
-		if ((rc = value_set(&values[i], values[i].option->value)) < 0) {
-			certauto__option_values_free(values, n);
-			return certauto__error_set(err, rc, values[i].option->name,
-				"option \"%s\": its default is not what it takes",
-				values[i].option->name);
-		}
+		if ((rc = value_set(&values[i], values[i].option->value)) < 0)
+			goto err;
 	}
 	*out = values;
 	*n_out = n;
 	return 0;
+err:
+	if (rc == CERTAUTO_ENOMEM)
+		certauto__error_nomem(err);
+	else
+		certauto__error_set(err, rc, values[i].option->name,
+			"option \"%s\": its default is not what it takes", values[i].option->name);
+	certauto__option_values_free(values, n);
+	return rc;
 }
 
 void certauto__option_values_free(struct certauto__option_value *values, size_t n)
@@ -303,16 +307,14 @@ int certauto__target_set_option(certauto_target *target, const char *name, const
 static int check_address(const certauto_target *target, const char *option, const char *text,
 	int default_port, certauto_error *err)
 {
-	char *address = NULL;
+	char address[CERTAUTO__ADDRESS];
 
-	if (!certauto__text_equal(text, "no")) /* which means that there are none */
-		address = certauto__address_dup(text, default_port);
-	if (address == NULL)
-		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: option \"%s\": \"%.64s\" is not host:port", target->label, option,
-			text);
-	certauto__free(address);
-	return 0;
+	/* "no" among others is a contradiction, not a host of that name. */
+	if (!certauto__text_equal(text, "no") &&
+		certauto__address_format(address, text, default_port) == 0)
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"%s\": \"%.64s\" is not host:port", target->label, option, text);
 }
 
 static int check_common(const certauto_target *target, certauto_error *err)

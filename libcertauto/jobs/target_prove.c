@@ -36,6 +36,8 @@ static void prove_name(certauto__buffer *out, const char *name)
 {
 	if (certauto__text_starts(name, "*."))
 		certauto__buffer_printf(out, "%s%s", PROVE_WILDCARD_LABEL, name + 1);
+	else if (strchr(name, ':') != NULL)
+		certauto__buffer_printf(out, "[%s]", name); /* IPv6 */
 	else
 		certauto__buffer_text_add(out, name);
 }
@@ -48,19 +50,21 @@ static int prove_point(certauto_job *job, const struct certauto__deployment *dep
 	const certauto__list *probe = certauto__option_list(deployment->target, "probe");
 	size_t i = (size_t)certauto__index(job);
 	certauto__buffer name = CERTAUTO__BUFFER(512);
-	char *address;
+	char address[CERTAUTO__ADDRESS];
+	int rc;
 
 	prove_name(&name, deployment->names.items[probe->n > 0 ? 0 : i]);
-	address =
-		certauto__address_dup(probe->n > 0 ? probe->items[i] : certauto__buffer_text(&name),
-			443);
-	if (address != NULL) {
+	rc = certauto__address_format(address,
+		probe->n > 0 ? probe->items[i] : certauto__buffer_text(&name), 443);
+	if (rc == 0) {
 		certauto__fact_set(job, ".probe.name", certauto__buffer_text(&name));
 		certauto__fact_set(job, ".probe.address", address);
 	}
+	if (name.rc < 0 || certauto__fact_own(job, ".probe.name") == NULL ||
+		certauto__fact_own(job, ".probe.address") == NULL)
+		rc = rc < 0 ? rc : CERTAUTO_ENOMEM;
 	certauto__buffer_free(&name);
-	certauto__free(address);
-	return address != NULL ? 0 : CERTAUTO_EINVAL;
+	return rc;
 }
 
 static void prove_unproved(struct certauto__deployment *deployment)
@@ -108,6 +112,7 @@ certauto__verdict certauto__prove_ask(certauto_job *job, certauto__exchange *x)
 {
 	struct certauto__deployment *deployment = certauto__job_env(job);
 	certauto__verdict verdict;
+	int rc;
 
 	if (certauto__planning(job))
 		return CERTAUTO__NEXT; /* it cannot be served yet */
@@ -118,10 +123,12 @@ certauto__verdict certauto__prove_ask(certauto_job *job, certauto__exchange *x)
 	}
 	if (prove_is_off(deployment))
 		return prove_switched_off(job, deployment);
-	if (deployment->names.n == 0 || prove_point(job, deployment) < 0)
-		return certauto__fail(job, CERTAUTO_EINVAL, deployment->target->label,
-			"%s: there is no name to make a TLS handshake for",
-			deployment->target->label);
+	rc = deployment->names.n > 0 ? prove_point(job, deployment) : CERTAUTO_EINVAL;
+	if (rc < 0)
+		return certauto__fail(job, rc, deployment->target->label, "%s: %s",
+			deployment->target->label,
+			rc == CERTAUTO_EINVAL ? "there is no name to make a TLS handshake for"
+					      : certauto_error_text(rc));
 	verdict = certauto__ask_probe(x, certauto__fact_own(job, ".probe.name"),
 		certauto__fact_own(job, ".probe.address"), prove_key(job, deployment));
 	x->timeout_ms = PROVE_HANDSHAKE_MS;

@@ -286,7 +286,7 @@ static int lock_open(int *out, const struct certauto__dir *dir, const char *file
 	if (fd < 0)
 		return certauto__files_errno(err, errno, "cannot open", dir, file);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-		fchmod(fd, 0600) < 0) {
+	    fchmod(fd, 0600) < 0) {
 		(void)close(fd);
 		return certauto__error_set(err, CERTAUTO_EPERM, file,
 			"%s/%s is not a file of the user who runs certauto", dir->path, file);

@@ -204,7 +204,7 @@ int certauto__files_complete(certauto_store *store, const char *name, const char
 	    (rc = certauto__dir_sync(&dir, err)) < 0)
 		goto out;
 	if (current_id(&lineage, former, sizeof(former), NULL) < 0 ||
-		strcmp(former, generation->id) == 0)
+	    strcmp(former, generation->id) == 0)
 		former[0] = '\0';
 	if ((rc = certauto__file_link(&lineage, "current", generation->id, err)) == 0)
 		remove_older(&lineage, generation->id, former);

@@ -109,36 +109,46 @@ int certauto_store_set(certauto_store *store, const char *name, const char *valu
 	return certauto__leave(cx, rc);
 }
 
+static int make_handles(certauto_key **key_out, certauto_chain **chain_out, certauto_context *cx,
+	const struct certauto__generation *generation, certauto_error *err)
+{
+	certauto__certs *certs = NULL;
+	certauto__pkey *pkey = NULL;
+	certauto_chain *chain = NULL;
+	certauto_key *key = NULL;
+	int rc;
+
+	if ((rc = certauto__certs_parse(&certs, generation->fullchain.data,
+		     generation->fullchain.len, 0, err)) < 0 ||
+	    (rc = certauto__chain_wrap(&chain, cx, certs, err)) < 0)
+		return rc;
+	if (generation->key != NULL &&
+	    ((rc = certauto__pkey_parse_own(&pkey, certauto__secret_data(generation->key),
+		      certauto__secret_len(generation->key), err)) < 0 ||
+	     (rc = certauto__key_wrap(&key, cx, pkey, err)) < 0)) {
+		certauto_chain_free(chain);
+		return rc;
+	}
+	*key_out = key;
+	*chain_out = chain;
+	return 0;
+}
+
 static int store_load(certauto_key **key_out, certauto_chain **chain_out, certauto_store *store,
 	const char *name, const char *key_type, certauto_error *err)
 {
 	struct certauto__generation generation = {0};
-	certauto__pkey *pkey = NULL;
-	certauto__certs *certs = NULL;
-	certauto_key *key = NULL;
-	certauto_chain *chain = NULL;
 	int rc;
 
-	if ((rc = store->row->load(store, name, key_type, NULL, &generation, err)) < 0 ||
-		(rc = certauto__certs_parse(&certs, generation.fullchain.data,
-			 generation.fullchain.len, 0, err)) < 0 ||
-		(rc = certauto__chain_wrap(&chain, store->object.cx, certs, err)) < 0)
-		goto out;
-	if (generation.key != NULL &&
-	    ((rc = certauto__pkey_parse_own(&pkey, certauto__secret_data(generation.key),
-		      certauto__secret_len(generation.key), err)) < 0 ||
-	     (rc = certauto__key_wrap(&key, store->object.cx, pkey, err)) < 0))
-		goto out;
-	*key_out = key;
-	*chain_out = chain;
-	chain = NULL;
-out:
-	if (rc == CERTAUTO_ECERT || rc == CERTAUTO_EINVAL) { /* of the files, not of the caller */
+	if ((rc = store->row->load(store, name, key_type, NULL, &generation, err)) < 0)
+		return rc;
+	rc = make_handles(key_out, chain_out, store->object.cx, &generation, err);
+	if (rc < 0 && rc != CERTAUTO_ENOMEM) { /* what is kept is wrong, not what was asked */
+		certauto__error_prefix(err, "%s %s, %s", name, key_type, generation.id);
 		rc = CERTAUTO_EIO;
 		if (err != NULL)
 			err->code = rc;
 	}
-	certauto_chain_free(chain);
 	certauto__generation_free(&generation);
 	return rc;
 }
@@ -158,6 +168,25 @@ int certauto_store_load(certauto_key **key_out, certauto_chain **chain_out, cert
 	else if ((rc = certauto__store_name_check("certificate", name, &cx->error)) == 0 &&
 		 (rc = certauto__store_name_check("key", key_type, &cx->error)) == 0)
 		rc = store_load(key_out, chain_out, store, name, key_type, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_context_use_store(certauto_context *cx, certauto_store *store)
+{
+	static const struct certauto__journal none;
+	certauto_store *former;
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (store != NULL && store->object.cx != cx) {
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "the store is of another context");
+	} else {
+		former = cx->store;
+		cx->store = certauto__object_ref(store);
+		certauto__journal_use(cx, store != NULL ? &store->journal : &none);
+		certauto__object_unref(former);
+	}
 	return certauto__leave(cx, rc);
 }
 

@@ -164,8 +164,8 @@ static certauto__judgement judge_silence(certauto__exchange *x)
 	}
 	if (x->rc == CERTAUTO_EPERM) {
 		certauto__error_clear(&x->error);
-		certauto__error_set(&x->error, CERTAUTO_EPERM, socket, "no right to connect to %s",
-			socket);
+		certauto__error_set(&x->error, CERTAUTO_EPERM, socket,
+			"no right to connect to %s: Permission denied", socket);
 		certauto__error_advise(&x->error,
 			"run as the socket's owner, or give it to a group: \"stats socket %s mode "
 			"660 group GROUP level admin\"",

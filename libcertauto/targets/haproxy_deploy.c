@@ -3,10 +3,10 @@
  * the wire; only then is the file on disk replaced, so that until the proof a restart, and our
  * own undo, find the old one there.
  *
- * Facts: "crt" the path, "old" what was served before (serial number, or "absent"), "restore"
- * where the old one can be restored from, "switch" that a commit was sent, "back" that the old
- * one was put into a transaction again. Volatile: ".state" of the path, ".served" when it is the
- * new one already. */
+ * Facts: "crt" the path, "old" what was served before (serial number, or "absent"), "list" that
+ * the folder's list lacks it, "switch" that a commit was sent, "back" that the old one was put
+ * into a transaction again. Volatile: ".state" of the path, ".served" when it is the new one
+ * already, ".unused" when HAProxy has it in memory only, ".foreign" a transaction of others. */
 
 #include "targets/haproxy.h"
 
@@ -187,6 +187,7 @@ static certauto__verdict folder_read(certauto_job *job, certauto__exchange *x)
 
 /* ---- ready: everything on our side that would stop us later ---- */
 
+/* The way back is the file: with another one in it, or none, there is no way back. */
 static certauto__verdict ready_restore(certauto_job *job)
 {
 	certauto__buffer pem = CERTAUTO__BUFFER(CERTAUTO__HTTP_DEVICE_MAX);
@@ -194,16 +195,19 @@ static certauto__verdict ready_restore(certauto_job *job)
 	int64_t not_after;
 	int rc;
 
+	if (is_fact(job, "old", "absent"))
+		return CERTAUTO__NEXT;
 	rc = certauto__haproxy_file_read(&pem, own_crt(job), serial, &not_after, NULL);
 	certauto__buffer_free(&pem);
-	if (is_fact(job, "old", "absent") || (rc == 0 && is_fact(job, "old", serial))) {
-		certauto__fact_set(job, "restore", "file");
-		return CERTAUTO__NEXT;
+	if (rc == CERTAUTO_ENOMEM) {
+		certauto__error_nomem(certauto__job_error_of(job));
+		return CERTAUTO__FAILED;
 	}
-	certauto__fact_set(job, "restore", NULL);
-	certauto__warn(job, own_crt(job),
-		"HAProxy serves serial %s, which is not in the file %s: it could not be put back",
-		certauto__fact_own(job, "old"), own_crt(job));
+	if (rc < 0 || !is_fact(job, "old", serial))
+		certauto__warn(job, own_crt(job),
+			"HAProxy serves serial %s, which is not in the file %s: it could not be "
+			"put back",
+			certauto__fact_own(job, "old"), own_crt(job));
 	return CERTAUTO__NEXT;
 }
 
@@ -349,17 +353,17 @@ static certauto__verdict set_read(certauto_job *job, certauto__exchange *x)
 		    : certauto__haproxy_refused(job, x, own_crt(job), "setting the certificate");
 }
 
-/* No transaction is left open; if commit_undo() has put the old one into it, this is the second half
- * of the way back. */
+/* No transaction is left open; if commit_undo() has put the old one into it, this is the second
+ * half of the way back. */
 static certauto__verdict set_undo(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = deployment_of(job)->target;
 
 	if (is_fact(job, "back", "yes"))
-		return certauto__haproxy_ask(
-			x, target, "commit ssl cert", "commit ssl cert %s", own_crt(job));
-	return certauto__haproxy_ask(
-		x, target, "abort ssl cert", "abort ssl cert %s", own_crt(job));
+		return certauto__haproxy_ask(x, target, "commit ssl cert", "commit ssl cert %s",
+			own_crt(job));
+	return certauto__haproxy_ask(x, target, "abort ssl cert", "abort ssl cert %s",
+		own_crt(job));
 }
 
 static certauto__verdict commit_ask(certauto_job *job, certauto__exchange *x)

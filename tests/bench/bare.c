@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One TLS request with libcurl and nothing else: what the memory of certauto is compared with. */
 #include <curl/curl.h>
 #include <stdio.h>

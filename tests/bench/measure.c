@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program and writes what it cost into a file: wall time and CPU time in microseconds, peak
  * resident memory in KiB. A program of its own, and a small one, because the kernel counts the
  * memory of whoever started a process as that process's peak: started from Python everything would

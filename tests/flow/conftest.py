@@ -5,9 +5,12 @@ through the same tests. CERTAUTO_SWEEP=full visits every moment in the interrupt
 sample.
 """
 
+import atexit
 import itertools
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -25,10 +28,14 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config):
     """Refuse to run without a program: tests that are skipped silently prove nothing."""
-    del config
     if not os.access(BINARY, os.X_OK):
         pytest.exit(f"no program to test at {BINARY}: run make, or set CERTAUTO_BIN", returncode=2)
     exit_on_sigterm()
+    if not hasattr(config, "workerinput"):
+        # The workers of pytest-xdist do not clean up after Ctrl-C, so everything they make is put
+        # into one folder that goes with us.
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="certauto-")
+        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 
 class FlowLab(Lab):

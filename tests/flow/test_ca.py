@@ -96,7 +96,7 @@ def test_ca__that_closes_after_every_few_replies_is_asked_again(lab, name):
     with TcpProxy(lab.pebble.port, cut_replies_after(8000)) as proxy:
         run = command_for(lab, name, f"https://127.0.0.1:{proxy.port}/dir").run("issue", "shop")
         assert run.status == 0, run
-        assert proxy.n_connections > 2, "nothing was cut"
+        assert proxy.n_connections > 1, "nothing was cut"
     assert lab.haproxy.challenges() == []
 
 

@@ -193,6 +193,15 @@ def test_config__a_secret_descriptor_that_is_closed_is_refused(lab, name):
     assert says(refused(shop, "63"), place, 2)
 
 
+def test_config__external_binding_is_not_there_yet_and_refused_with_its_line(lab, name):
+    shop, place = eab(lab, name, {"env": "CERTAUTO_TEST_HMAC"})
+    shop.env["CERTAUTO_TEST_HMAC"] = "AAAAAAAAAAAAAAAAAAAAAA"
+    run = refused(shop, "eab", "not supported")
+    # The line of the object, which is two before that of its last member.
+    path, line = place.rsplit(":", 1)
+    assert says(run, f"{path}:{int(line) - 2}", 2), run
+
+
 def test_config__an_outside_csr_that_is_missing_is_named(lab, name):
     refused(
         lab.shop(name, certificate={"csr": "/nonexistent/req.csr", "deploy": []}),
@@ -280,3 +289,28 @@ def test_state__an_account_key_others_may_read_is_refused(lab, name):
     run = shop.run("issue", "shop")
     assert run.status in (1, 2), run
     assert key in run.err
+
+
+def test_csr__a_key_file_the_group_may_read_is_refused(lab, name, binary):
+    folder = lab.new_folder("key")
+    key = pki.new_key(os.path.join(folder, "leaf.key"))
+    os.chmod(key, 0o640)
+    refused(
+        Certauto(binary), key, "0640", verb=("csr", "--key", key, "--domain", name, "--out", "out")
+    )
+
+
+def test_state__a_folder_that_cannot_be_made_is_named(lab, name):
+    shop = lab.shop(name)
+    with open(shop.config_file, encoding="utf-8") as file:
+        state = json.load(file)["state"]
+    with open(state, "w", encoding="utf-8") as file:
+        file.write("a file where the folder is to be\n")
+    run = shop.run("issue", "shop")
+    assert run.status in (1, 2), run
+    assert state in run.err
+
+
+def test_config__an_outside_csr_that_is_none_is_refused_with_its_path(lab, name):
+    path = private(os.path.join(lab.new_folder("csr"), "req.csr"), "not a request\n")
+    refused(lab.shop(name, certificate={"csr": path, "deploy": []}), path)

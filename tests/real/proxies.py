@@ -96,14 +96,15 @@ class AdminProxy(_Listener):
 class TcpProxy(_Listener):
     """In front of the CA, below TLS: counts connections and what passes, and cuts when told to.
 
-    hook(proxy, connection, to_server, n_bytes) is asked before each piece is passed on and says
-    whether to do so; False cuts the connection. connection is a number, from 1.
+    hook(proxy, connection, to_server, n_bytes) is asked before each piece is passed on and says how
+    many of its bytes are; less than all cuts the connection behind them. connection is a number,
+    from 1.
     """
 
     def __init__(
         self,
         server_port,
-        hook=lambda proxy, connection, to_server, n_bytes: True,
+        hook=lambda proxy, connection, to_server, n_bytes: n_bytes,
         address="127.0.0.1",
     ):
         self.server_port = server_port
@@ -115,9 +116,11 @@ class TcpProxy(_Listener):
         super().__init__(listener)
 
     def serve(self, client):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.n_connections += 1
         number = self.n_connections
         with socket.create_connection(("127.0.0.1", self.server_port)) as server:
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             back = threading.Thread(
                 target=self._pump, args=(server, client, number, False), daemon=True
             )
@@ -129,9 +132,10 @@ class TcpProxy(_Listener):
         try:
             while data := source.recv(65536):
                 self.n_pieces += to_server
-                if not self.hook(self, number, to_server, len(data)):
+                n_passed = self.hook(self, number, to_server, len(data))
+                sink.sendall(data[:n_passed])
+                if n_passed < len(data):
                     break
-                sink.sendall(data)
         except OSError:
             pass
         for end in (source, sink):

@@ -44,7 +44,7 @@ same_key() {
 	openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
 	chmod 640 key.pem
 	certauto csr --key key.pem --domain a.example.org
-	ended 1
+	ended 2
 	complains key.pem
 }
 
@@ -76,7 +76,7 @@ same_key() {
 
 @test "csr: a key file that is not there is named" {
 	certauto csr --key none.pem --domain a.example.org
-	ended 1
+	ended 2
 	complains none.pem
 }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Buffers: how they grow, and that a limit or a lack of memory leaves what was there. */
+
 #include "unit.h"
 
 #include "core/buffer.h"

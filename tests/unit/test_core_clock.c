@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Time: the steady clock, and dates read and written in the forms peers use. */
+
 #include "unit.h"
 
 #include <time.h>

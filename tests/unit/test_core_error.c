@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Errors: codes and their texts, what is copied, moved and cut, and subproblems. */
+
 #include "unit.h"
 
 #include <errno.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Memory: what every other test relies on to make an allocation fail. */
+
 #include "unit.h"
 
 static void test_memory__alloc_is_zeroed_and_never_empty(void **state)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Secrets: kept apart from other memory, and gone when they are freed. */
+
 #include "unit.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Text: escapes, base64url, lists, numbers and names, and their bounds. */
+
 #include "unit.h"
 
 #include "core/text.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The version is one and the same in headers and library. */
+
 #include "unit.h"
 
 static void test_version__text_and_number_agree(void **state)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of keys: each key once, and an inner object's keys forgotten with it. */
+
 #include "unit.h"
 
 #include "json/keys.h"

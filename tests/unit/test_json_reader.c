@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON reader: what it tells, and what it refuses although yajl would take it. */
+
 #include "unit.h"
 
 #include <stdlib.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The JSON writer: what it writes, the reader reads; calls in the wrong place fail. */
+
 #include "unit.h"
 
 #include "json/reader.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files target on a folder of its own: what is written, what is put back, what a killed run leaves. */
+/* The files target on a folder of its own: what is written, what is put back, what a killed run
+ * leaves. */
 
 #include "unit_target.h"
 
@@ -65,7 +66,8 @@ static certauto_target *target_new(const struct files *f)
 }
 
 /* With up to one option that differs. */
-static int deploy(struct files *f, const struct lab_pair *pair, const char *option, const char *value)
+static int deploy(struct files *f, const struct lab_pair *pair, const char *option,
+	const char *value)
 {
 	certauto_target *target = target_new(f);
 	int rc;
@@ -145,7 +147,8 @@ static void test_target_files__a_wrong_mode_is_put_right(void **state)
 }
 
 /* Old files there, then a run that fails: the same bytes again, no file too many. */
-static void check_taken_back(const char *option, const char *value, int code, const char *words, int reloads)
+static void check_taken_back(const char *option, const char *value, int code, const char *words,
+	int reloads)
 {
 	struct files *f = files_new();
 	struct lab_pair old, pair;
@@ -171,9 +174,11 @@ static void check_taken_back(const char *option, const char *value, int code, co
 static void test_target_files__a_failing_program_brings_the_old_files_back(void **state)
 {
 	(void)state;
-	check_taken_back("reload", "[\"/bin/sh\",\"-c\",\"echo 'bad config'; exit 3\"]", CERTAUTO_EREFUSED,
-		"ended with status 3: \"bad config\"", 0);
-	check_taken_back("reload", "[\"/no/such/program\"]", CERTAUTO_ENOTFOUND, "/no/such/program", 0);
+	check_taken_back("reload",
+		"[\"/bin/sh\",\"-c\",\"echo 'bad config'; exit 3\"]",
+		CERTAUTO_EREFUSED, "ended with status 3: \"bad config\"", 0);
+	check_taken_back("reload", "[\"/no/such/program\"]", CERTAUTO_ENOTFOUND, "/no/such/program",
+		0);
 }
 
 static void test_target_files__a_failing_proof_brings_them_back_and_reloads_again(void **state)
@@ -254,7 +259,9 @@ static void test_target_files__a_reload_that_is_due_is_not_forgotten(void **stat
 	assert_int_equal(deploy(f, &old, NULL, NULL), 0);
 	target = target_new(f);
 	lab_set(target, "reload", "[\"/bin/sleep\",\"60\"]");
-	assert_int_equal(certauto_target_start_deploy(&job, target, "shop", pair.chain, pair.key, TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_start_deploy(&job, target, "shop", pair.chain, pair.key,
+				 TIMEOUT_MS),
+		0);
 	poll_fd.fd = certauto_context_fd(f->lab->cx);
 	poll_fd.events = POLLIN;
 	for (i = 0; i < 100 && !serves(f, &pair); i++) {
@@ -291,7 +298,8 @@ static void check_name(const struct files *f, const char *pattern, int n_keys, c
 	deployment = certauto__deployment_new(target, "shop.example.org", "rsa-2048");
 	assert_non_null(deployment);
 	deployment->n_keys = n_keys;
-	assert_int_equal(certauto__pemfiles_name(&name, deployment, CERTAUTO__PEMFILES_KEY, NULL), 0);
+	assert_int_equal(certauto__pemfiles_name(&name, deployment, CERTAUTO__PEMFILES_KEY, NULL),
+		0);
 	assert_string_equal(certauto__buffer_text(&name), expected);
 	certauto__buffer_free(&name);
 	certauto__deployment_free(deployment);
@@ -320,8 +328,9 @@ static int challenge(struct files *f, int clean, const char *token, const char *
 	certauto_target *target = target_new(f);
 	int rc;
 
-	rc = clean ? certauto_target_cleanup(target, "http-01", "a.example", token, value, TIMEOUT_MS) :
-		certauto_target_present(target, "http-01", "a.example", token, value, TIMEOUT_MS);
+	rc = clean
+		? certauto_target_cleanup(target, "http-01", "a.example", token, value, TIMEOUT_MS)
+		: certauto_target_present(target, "http-01", "a.example", token, value, TIMEOUT_MS);
 	certauto_target_free(target);
 	return rc;
 }
@@ -380,7 +389,8 @@ static void test_target_files__an_answer_that_is_not_seen_is_taken_away(void **s
 	(void)state;
 	path_in(path, sizeof(path), f->webroot, ".well-known/acme-challenge/tok");
 	lab_set(target, "challenge_check", LAB_REFUSED);
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v", 800),
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v",
+				 800),
 		CERTAUTO_ETIMEDOUT);
 	assert_int_equal(access(path, F_OK), -1);
 	certauto_target_free(target);
@@ -393,13 +403,16 @@ int main(void)
 		cmocka_unit_test(test_target_files__four_files_with_their_modes_and_one_reload),
 		cmocka_unit_test(test_target_files__a_wrong_mode_is_put_right),
 		cmocka_unit_test(test_target_files__a_failing_program_brings_the_old_files_back),
-		cmocka_unit_test(test_target_files__a_failing_proof_brings_them_back_and_reloads_again),
+		cmocka_unit_test(
+			test_target_files__a_failing_proof_brings_them_back_and_reloads_again),
 		cmocka_unit_test(test_target_files__new_files_of_a_failed_run_go_away),
 		cmocka_unit_test(test_target_files__keys_go_only_into_a_safe_folder),
-		cmocka_unit_test(test_target_files__a_link_in_place_of_a_file_is_replaced_not_followed),
+		cmocka_unit_test(
+			test_target_files__a_link_in_place_of_a_file_is_replaced_not_followed),
 		cmocka_unit_test(test_target_files__a_reload_that_is_due_is_not_forgotten),
 		cmocka_unit_test(test_target_files__several_keys_have_names_of_their_own),
-		cmocka_unit_test(test_target_files__a_challenge_is_a_file_for_everybody_while_it_lasts),
+		cmocka_unit_test(
+			test_target_files__a_challenge_is_a_file_for_everybody_while_it_lasts),
 		cmocka_unit_test(test_target_files__a_token_cannot_leave_the_web_root),
 		cmocka_unit_test(test_target_files__an_answer_that_is_not_seen_is_taken_away),
 	};

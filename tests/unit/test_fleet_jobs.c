@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fleet's jobs with a target made for the purpose: what is kept of each way a deployment can end, and
+ * who may go when. Orders are tried on real CAs by the flow tests; here the CA is a port nobody listens at. */
+#include "unit_store.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <certauto/sys/target.h>
+
+#include "core/clock.h"
+#include "crypto_fixtures.h"
+#include "fleet/fleet.h"
+
+#define DAY 86400
+
+/* What the target does: one letter for each call, and the operation that fails. */
+struct device {
+	char calls[64];
+	const char *fails, *fails_too;
+};
+
+struct unit {
+	struct unit_store store;
+	struct device device;
+	certauto_fleet *fleet;
+	char server[64];
+	int port_fd;
+};
+
+static int operate(certauto_work *work, void *payload)
+{
+	struct device *device = payload;
+	const char *op = certauto_work_op(work);
+	size_t len = strlen(device->calls);
+
+	if (len + 1 < sizeof(device->calls)) {
+		device->calls[len] = op[0] == 's' ? op[1] : op[0]; /* o t w a t u: observe stage swap save tidy undo */
+		device->calls[len + 1] = '\0';
+	}
+	if ((device->fails != NULL && strcmp(device->fails, op) == 0) ||
+	    (device->fails_too != NULL && strcmp(device->fails_too, op) == 0))
+		return certauto_work_fail(work, CERTAUTO_EREFUSED, "the device does not want to");
+	return 0;
+}
+
+static const certauto_target_ops device_ops = {
+	.version = CERTAUTO_TARGET_OPS_VERSION,
+	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY,
+	.name = "device",
+	.present = operate,
+	.cleanup = operate,
+	.observe = operate,
+	.stage = operate,
+	.swap = operate,
+	.save = operate,
+	.tidy = operate,
+	.undo = operate,
+};
+
+/* A port that refuses: bound, but nobody listens. */
+static int refusing_port(int *fd)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t len = sizeof(address);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	*fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_true(*fd >= 0);
+	assert_int_equal(bind(*fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(getsockname(*fd, (struct sockaddr *)&address, &len), 0);
+	return ntohs(address.sin_port);
+}
+
+static void load_fleet(struct unit *u)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "{\"state\": \"%s\", \"accounts\": {\"ca\": {\"server\": \"%s\", "
+		"\"agree_tos\": true}}, \"targets\": {\"box\": {\"type\": \"device\", \"probe\": \"no\"}}, "
+		"\"certificates\": {\"shop\": {\"account\": \"ca\", \"names\": [\"a.example.org\"], "
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"box\"}, \"deploy\": [\"box\"]}}}",
+		u->store.state, u->server);
+	certauto_fleet_free(u->fleet);
+	u->fleet = NULL;
+	if (certauto_fleet_parse(&u->fleet, u->store.cx, (const unsigned char *)text, strlen(text)) < 0)
+		fail_msg("%s", certauto_error_message(certauto_context_error(u->store.cx)));
+}
+
+static int setup(void **state)
+{
+	struct unit *u = calloc(1, sizeof(*u));
+
+	unit_store_setup(&u->store);
+	assert_int_equal(certauto_context_add_target(u->store.cx, &device_ops, &u->device, NULL), 0);
+	snprintf(u->server, sizeof(u->server), "https://127.0.0.1:%d/dir", refusing_port(&u->port_fd));
+	load_fleet(u);
+	*state = u;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct unit *u = *state;
+
+	certauto_fleet_free(u->fleet);
+	unit_store_teardown(&u->store);
+	close(u->port_fd);
+	free(u);
+	return 0;
+}
+
+/* A generation as an order would have left it, so many seconds old. */
+static void issue(struct unit *u, int64_t age_s)
+{
+	const struct certauto__store_row *row = u->store.store->row;
+	struct certauto__generation made = {0};
+	int64_t now = certauto__clock_now() - age_s;
+	certauto__certs *chain = NULL;
+	certauto__pkey *key = NULL;
+	certauto__req *req = NULL;
+
+	certauto__buffer_init(&made.csr, 65536);
+	assert_int_equal(certauto__list_add_text(&made.names, "a.example.org"), 0);
+	made.server = certauto__strdup(u->server);
+	assert_int_equal(certauto__pkey_parse(&key, key_p256, strlen(key_p256), NULL), 0);
+	assert_int_equal(certauto__req_new(&req, key, &made.names, NULL, NULL), 0);
+	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL), 0);
+	assert_int_equal(certauto__pkey_format(&made.key, key, NULL), 0);
+	assert_int_equal(certauto__req_format(&made.csr, req), 0);
+	assert_int_equal(row->draft(u->store.store, "shop", "ecdsa-p256", &made, NULL), 0);
+	assert_int_equal(row->complete(u->store.store, "shop", "ecdsa-p256", &made, chain, NULL), 0);
+	certauto__generation_free(&made);
+	certauto__certs_free(chain);
+	certauto__req_free(req);
+	certauto__pkey_free(key);
+}
+
+static const struct certauto__target_state *box(struct unit *u, struct certauto__lineage_state *kept)
+{
+	certauto__state_free(kept);
+	assert_int_equal(certauto__state_load(kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	return certauto__state_find(kept, "box");
+}
+
+/* State of the target, and whether a record was left, after a run. */
+static void assert_left(struct unit *u, const char *state, int journals)
+{
+	struct certauto__lineage_state kept = {0};
+	const struct certauto__target_state *target = box(u, &kept);
+
+	assert_non_null(target);
+	assert_string_equal(target->state, state);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), journals);
+	certauto__state_free(&kept);
+}
+
+static void assert_outcome(struct unit *u, const char *outcome, int code)
+{
+	char *results = NULL;
+
+	assert_int_equal(u->fleet->n_results, 1);
+	assert_string_equal(u->fleet->results[0].outcome, outcome);
+	assert_int_equal(u->fleet->results[0].error.code, code);
+	assert_int_equal(certauto_fleet_dup_results(&results, u->fleet), 0);
+	assert_non_null(strstr(results, "{\"name\":\"shop\",\"key\":\"ecdsa-p256\",\"outcome\":"));
+	certauto_mem_free(results);
+	u->device.calls[0] = '\0';
+}
+
+static int deploy(struct unit *u)
+{
+	return certauto_fleet_deploy(u->fleet, NULL, 0, 60000);
+}
+
+static int renew(struct unit *u)
+{
+	return certauto_fleet_renew(u->fleet, NULL, 0, 0, 60000);
+}
+
+/* ---- deployments ---- */
+
+static void test_deploy__goes_through_and_leaves_no_record(void **state)
+{
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	assert_int_equal(deploy(u), 0);
+	assert_string_equal(u->device.calls, "otwat");
+	assert_outcome(u, "done", 0);
+	assert_left(u, "unproved", 0); /* probe is off */
+	assert_int_equal(renew(u), 0);
+	assert_string_equal(u->device.calls, "");
+	assert_outcome(u, "unchanged", 0);
+}
+
+static void test_deploy__refused_before_a_change_is_failed(void **state)
+{
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	u->device.fails = "observe";
+	assert_int_equal(deploy(u), CERTAUTO_EREFUSED);
+	assert_outcome(u, "failed", CERTAUTO_EREFUSED);
+	assert_left(u, "failed", 0);
+}
+
+static void test_deploy__refused_at_the_switch_is_rolled_back_and_renew_tries_again(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	u->device.fails = "swap";
+	assert_int_equal(deploy(u), CERTAUTO_EREFUSED);
+	assert_non_null(strchr(u->device.calls, 'u'));
+	assert_outcome(u, "failed", CERTAUTO_EREFUSED);
+	assert_left(u, "rolled-back", 0);
+	assert_null(box(u, &kept)->fingerprint);
+	assert_int_equal(box(u, &kept)->error.code, CERTAUTO_EREFUSED);
+	u->device.fails = NULL;
+	assert_int_equal(renew(u), 0);
+	assert_outcome(u, "done", 0);
+	assert_left(u, "unproved", 0);
+	assert_int_equal(box(u, &kept)->error.code, 0);
+	certauto__state_free(&kept);
+}
+
+static void test_deploy__rolled_back_still_shows_what_was_served_before(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	struct unit *u = *state;
+	char before[80];
+
+	issue(u, DAY);
+	assert_int_equal(deploy(u), 0);
+	snprintf(before, sizeof(before), "%s", box(u, &kept)->fingerprint);
+	issue(u, 0);
+	u->device.fails = "swap";
+	assert_int_equal(renew(u), CERTAUTO_EREFUSED);
+	assert_string_equal(box(u, &kept)->state, "rolled-back");
+	assert_string_equal(box(u, &kept)->fingerprint, before);
+	certauto__state_free(&kept);
+}
+
+static void test_deploy__not_taken_back_is_inconsistent_and_remembered(void **state)
+{
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	u->device.fails = "swap";
+	u->device.fails_too = "undo";
+	assert_int_equal(deploy(u), CERTAUTO_EROLLBACK);
+	assert_outcome(u, "failed", CERTAUTO_EROLLBACK);
+	assert_left(u, "inconsistent", 1);
+	u->device.fails = u->device.fails_too = NULL;
+	assert_int_equal(renew(u), 0);
+	assert_left(u, "unproved", 0);
+}
+
+static void test_deploy__not_saved_is_owed_and_the_next_run_saves(void **state)
+{
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	u->device.fails = "save";
+	assert_int_equal(deploy(u), CERTAUTO_EREFUSED);
+	assert_null(strchr(u->device.calls, 'u'));
+	assert_outcome(u, "failed", CERTAUTO_EREFUSED);
+	assert_left(u, "active-not-saved", 1);
+	u->device.fails = NULL;
+	assert_int_equal(renew(u), 0);
+	assert_non_null(strchr(u->device.calls, 'a'));
+	assert_left(u, "unproved", 0);
+}
+
+static void test_deploy__what_was_never_issued_cannot_be_deployed(void **state)
+{
+	const char *name = "shop";
+	struct unit *u = *state;
+
+	assert_int_equal(deploy(u), 0);
+	assert_outcome(u, "unchanged", 0);
+	assert_int_equal(certauto_fleet_deploy(u->fleet, &name, 1, 60000), CERTAUTO_ENOTFOUND);
+	assert_outcome(u, "failed", CERTAUTO_ENOTFOUND);
+}
+
+/* ---- who may go when ---- */
+
+static void test_run__a_lock_held_elsewhere_means_later(void **state)
+{
+	const struct certauto__store_row *row;
+	struct unit *u = *state;
+	void *lock = NULL;
+
+	row = u->store.store->row;
+	issue(u, DAY);
+	assert_int_equal(row->lock(u->store.store, "cert", "shop-ecdsa-p256", &lock, NULL), 0);
+	assert_int_equal(deploy(u), CERTAUTO_EBUSY);
+	assert_string_equal(u->device.calls, "");
+	assert_outcome(u, "later", CERTAUTO_EBUSY);
+	row->unlock(u->store.store, lock);
+	assert_int_equal(deploy(u), 0);
+	/* And it was given back: the next run gets it again. */
+	assert_int_equal(deploy(u), 0);
+}
+
+static void test_run__one_at_a_time_for_a_fleet(void **state)
+{
+	certauto_job *job = NULL, *second = NULL;
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	assert_int_equal(certauto_fleet_start_deploy(&job, u->fleet, NULL, 0, 60000), 0);
+	assert_int_equal(certauto_fleet_start_deploy(&second, u->fleet, NULL, 0, 60000), CERTAUTO_EBUSY);
+	assert_null(second);
+	assert_int_equal(certauto_job_wait(job, 60000), 0);
+	certauto_job_free(job);
+	assert_int_equal(deploy(u), 0);
+}
+
+static void test_run__unknown_names_are_refused(void **state)
+{
+	const char *name = "shoe";
+	struct unit *u = *state;
+
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENOTFOUND);
+	assert_non_null(strstr(certauto_error_message(certauto_context_error(u->store.cx)), "shop"));
+}
+
+static void test_run__cancelled_counts_as_no_failure(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	certauto_job *job = NULL;
+	struct unit *u = *state;
+
+	assert_int_equal(certauto_fleet_start_renew(&job, u->fleet, NULL, 0, 0, 60000), 0);
+	certauto_job_cancel(job);
+	assert_int_equal(certauto_job_wait(job, 60000), CERTAUTO_ECANCELED);
+	certauto_job_free(job);
+	assert_outcome(u, "failed", CERTAUTO_ECANCELED);
+	(void)box(u, &kept);
+	assert_int_equal(kept.failures, 0);
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	certauto__state_free(&kept);
+}
+
+/* ---- backoff ---- */
+
+static void test_renew__a_failed_order_waits_unless_it_is_named(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	const char *name = "shop";
+	struct unit *u = *state;
+
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	assert_outcome(u, "failed", CERTAUTO_ENET);
+	(void)box(u, &kept);
+	assert_int_equal(kept.failures, 1);
+	assert_int_equal(kept.error.code, CERTAUTO_ENET);
+	assert_in_range(kept.retry_at, certauto__clock_now() + 30, certauto__clock_now() + 60);
+	assert_int_equal(renew(u), CERTAUTO_ERETRY_LATER);
+	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
+	(void)box(u, &kept);
+	assert_int_equal(kept.failures, 1);
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
+	(void)box(u, &kept);
+	assert_int_equal(kept.failures, 2);
+	certauto__state_free(&kept);
+}
+
+static void test_renew__the_cas_limit_holds_for_all(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	const char *name = "shop";
+	struct unit *u = *state;
+
+	kept.limited_until = certauto__clock_now() + DAY;
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, CERTAUTO_FLEET_FORCE, 60000),
+		CERTAUTO_ERETRY_LATER);
+	assert_int_equal(u->fleet->results[0].error.retry_at, kept.limited_until);
+	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
+}
+
+static void test_renew__that_must_wait_still_deploys_what_there_is(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	struct unit *u = *state;
+
+	issue(u, 80 * DAY);
+	kept.retry_at = certauto__clock_now() + DAY;
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	assert_int_equal(renew(u), CERTAUTO_ERETRY_LATER);
+	assert_string_equal(u->device.calls, "otwat");
+	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
+	assert_left(u, "unproved", 0);
+}
+
+static void test_renew__a_failed_one_keeps_key_and_request_for_the_next(void **state)
+{
+	const char *name = "shop";
+	struct unit *u = *state;
+
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 1);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), 1);
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-1-"), 1);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 1);
+}
+
+/* ---- gc, status, plan ---- */
+
+static void test_gc__settles_what_a_failed_order_left(void **state)
+{
+	struct unit *u = *state;
+
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
+	assert_outcome(u, "done", 0);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), 0);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 0);
+	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
+	assert_outcome(u, "unchanged", 0);
+}
+
+static void test_gc__tells_of_what_is_no_longer_configured(void **state)
+{
+	struct unit *u = *state;
+
+	assert_int_equal(u->store.store->row->journal_save(u->store.store, "old-csr", "x", 1, NULL), 0);
+	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), CERTAUTO_ENOTFOUND);
+	assert_int_equal(u->fleet->n_results, 2);
+	assert_string_equal(u->fleet->results[1].name, "old-csr");
+	assert_string_equal(u->fleet->results[1].outcome, "failed");
+	assert_true(unit_exists(unit_state_path(&u->store, "jobs/old-csr.json")));
+}
+
+static void assert_told(int rc, char *text, const char *what)
+{
+	assert_int_equal(rc, 0);
+	if (strstr(text, what) == NULL)
+		fail_msg("%s is not in %s", what, text);
+	certauto_mem_free(text);
+}
+
+static void test_status__reads_what_there_is_and_makes_nothing(void **state)
+{
+	struct unit *u = *state;
+	char *text = NULL;
+	int rc;
+
+	rc = certauto_fleet_dup_status(&text, u->fleet);
+	assert_told(rc, text, "{\"version\":1,\"certificates\":[{\"name\":\"shop\",\"names\":[\"a.example.org\"],"
+		"\"lineages\":[{\"key\":\"ecdsa-p256\",\"issued\":null,\"renew_at\":null,\"last_error\":null,"
+		"\"targets\":[{\"name\":\"box\",\"state\":\"pending\",\"fingerprint_sha256\":null,"
+		"\"checked_at\":null,\"last_error\":null}]}]}]}");
+	assert_false(unit_exists(u->store.state));
+	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	assert_told(rc, text, "[{\"name\":\"shop\",\"key\":\"ecdsa-p256\",\"action\":\"issue\",\"why\":\"never issued\"}]");
+	assert_false(unit_exists(u->store.state));
+	issue(u, DAY);
+	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	assert_told(rc, text, "\"action\":\"deploy\",\"why\":\"not deployed to box\"");
+	assert_int_equal(deploy(u), 0);
+	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	assert_told(rc, text, "\"action\":\"nothing\"");
+	rc = certauto_fleet_dup_status(&text, u->fleet);
+	assert_told(rc, text, "\"state\":\"unproved\"");
+	/* A new generation makes what was deployed a thing of the past. */
+	issue(u, 0);
+	rc = certauto_fleet_dup_status(&text, u->fleet);
+	assert_told(rc, text, "\"state\":\"pending\"");
+}
+
+static void test_check__tells_each_part(void **state)
+{
+	struct unit *u = *state;
+
+	assert_int_equal(certauto_fleet_test(u->fleet, 60000), CERTAUTO_ENET);
+	assert_int_equal(u->fleet->n_results, 3);
+	assert_string_equal(u->fleet->results[0].name, "state");
+	assert_string_equal(u->fleet->results[0].outcome, "done");
+	assert_string_equal(u->fleet->results[1].name, "account ca");
+	assert_string_equal(u->fleet->results[1].outcome, "failed");
+	assert_string_equal(u->fleet->results[2].name, "target box");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_deploy__goes_through_and_leaves_no_record),
+		TEST(test_deploy__refused_before_a_change_is_failed),
+		TEST(test_deploy__refused_at_the_switch_is_rolled_back_and_renew_tries_again),
+		TEST(test_deploy__rolled_back_still_shows_what_was_served_before),
+		TEST(test_deploy__not_taken_back_is_inconsistent_and_remembered),
+		TEST(test_deploy__not_saved_is_owed_and_the_next_run_saves),
+		TEST(test_deploy__what_was_never_issued_cannot_be_deployed),
+		TEST(test_run__a_lock_held_elsewhere_means_later),
+		TEST(test_run__one_at_a_time_for_a_fleet),
+		TEST(test_run__unknown_names_are_refused),
+		TEST(test_run__cancelled_counts_as_no_failure),
+		TEST(test_renew__a_failed_order_waits_unless_it_is_named),
+		TEST(test_renew__the_cas_limit_holds_for_all),
+		TEST(test_renew__that_must_wait_still_deploys_what_there_is),
+		TEST(test_renew__a_failed_one_keeps_key_and_request_for_the_next),
+		TEST(test_gc__settles_what_a_failed_order_left),
+		TEST(test_gc__tells_of_what_is_no_longer_configured),
+		TEST(test_status__reads_what_there_is_and_makes_nothing),
+		TEST(test_check__tells_each_part),
+	};
+
+	return cmocka_run_group_tests_name("fleet/jobs", tests, NULL, NULL);
+}
