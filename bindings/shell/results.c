@@ -39,8 +39,8 @@ static const struct json *find(const struct json *list, const char *member, cons
 	return NULL;
 }
 
-/* ", valid until 2027-02-19; edge: deployed": what is so now. After a failure what was issued may not
- * be what is served: only the targets are told. */
+/* ", valid until 2027-02-19; edge: deployed": what is so now. After a failure what was issued may
+ * not be what is served: only the targets are told. */
 static void add_state(struct text *out, const struct json *status, const char *name,
 	const char *key, int has_failed)
 {

@@ -90,7 +90,8 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_cleanup(certauto_target *ta
 	const char *challenge, const char *name, const char *token, const char *value,
 	int timeout_ms);
 
-/** Type and capabilities.  @since 0.1 */
+/** Type, and what it can do as it is configured (before any option is set: what its type can).
+ *  @since 0.1 */
 CERTAUTO_API const char *certauto_target_type(const certauto_target *target);
 CERTAUTO_API int certauto_target_caps(const certauto_target *target);
 

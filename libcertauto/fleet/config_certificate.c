@@ -58,6 +58,22 @@ static int read_names(const struct certauto__config *config, const struct certau
 	return check_names(config, node, certificate);
 }
 
+/* A listener chooses by what the client can verify, ECDSA or RSA: of two certificates of one family
+ * it would serve either, and the proof of the other could not hold. */
+static int check_families(const struct certauto__config *config, const struct certauto__node *node,
+	const certauto__list *keys)
+{
+	size_t i, j;
+
+	for (i = 0; i < keys->n; i++)
+		for (j = 0; j < i; j++)
+			if (strncmp(keys->items[i], keys->items[j], 3) == 0)
+				return certauto__config_fail(config, node,
+					"keys \"%s\" and \"%s\" are of one kind: a listener serves one "
+					"ECDSA and one RSA certificate", keys->items[j], keys->items[i]);
+	return 0;
+}
+
 static int read_keys(const struct certauto__config *config, const struct certauto__node *object,
 	struct certauto__certificate *certificate)
 {
@@ -74,6 +90,8 @@ static int read_keys(const struct certauto__config *config, const struct certaut
 		if ((rc = certauto__config_wrap(config, item,
 			     certauto__key_type_check(item->text, config->err))) < 0)
 			return rc;
+	if ((rc = check_families(config, node, &certificate->keys)) < 0)
+		return rc;
 	if (certificate->csr != NULL) {
 		/* The key that was meant is where the CSR was made: one lineage, whatever its
 		 * type. */

@@ -60,28 +60,41 @@ static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
 	return certauto__deploy_child(job, use->label, deployment) != NULL ? 0 : -1;
 }
 
+static int is_wanted(const struct certauto__lineage *lineage, const struct certauto__use *use)
+{
+	return lineage->deploy_all || !certauto__view_deployed(&lineage->view, use->label);
+}
+
+/* gc finishes what was begun and begins nothing. */
+static size_t count_wanted(const certauto_job *job, const struct certauto__lineage *lineage)
+{
+	const char *deploying = certauto__fact_own(job, CERTAUTO__FACT_DEPLOYING);
+	size_t i, n = 0;
+
+	if (lineage->view.chain == NULL || (lineage->run->mode == CERTAUTO__MODE_SETTLE &&
+			!certauto__text_equal(deploying, lineage->view.current.id)))
+		return 0;
+	for (i = 0; i < lineage->certificate->n_deploys; i++)
+		n += is_wanted(lineage, &lineage->certificate->deploys[i]);
+	return n;
+}
+
 certauto__verdict certauto__lineage_deploy_ask(certauto_job *job, certauto__exchange *x)
 {
 	struct certauto__lineage *lineage = certauto__job_env(job);
 	const struct certauto__certificate *certificate = lineage->certificate;
-	size_t i, n = 0;
+	size_t i;
 
 	(void)x;
-	/* Of the leftovers nothing is needed any more, and they have the names of those that
-	 * come now. */
+	/* Of the leftovers nothing is needed any more, and they have the names of those that come
+	 * now. */
 	certauto__children_drop(job, NULL);
-	if (lineage->view.chain == NULL)
-		return CERTAUTO__NEXT;
-	for (i = 0; i < certificate->n_deploys; i++)
-		n += lineage->deploy_all ||
-			!certauto__view_deployed(&lineage->view, certificate->deploys[i].label);
-	if (n == 0)
+	if (count_wanted(job, lineage) == 0)
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, lineage->view.current.id);
 	lineage->deployed = 1;
 	for (i = 0; i < certificate->n_deploys; i++)
-		if ((lineage->deploy_all ||
-		     !certauto__view_deployed(&lineage->view, certificate->deploys[i].label)) &&
+		if (is_wanted(lineage, &certificate->deploys[i]) &&
 		    start_one(job, lineage, &certificate->deploys[i]) < 0)
 			return CERTAUTO__FAILED;
 	return CERTAUTO__JOIN;

@@ -263,7 +263,9 @@ static int complete(certauto_job *job, struct certauto__lineage *lineage, certau
 certauto__verdict certauto__lineage_complete(certauto_job *job, certauto__exchange *x)
 {
 	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__cert_info *leaf;
 	certauto_error *err;
+	char until[32];
 
 	(void)x;
 	if (!lineage->issue)
@@ -271,8 +273,9 @@ certauto__verdict certauto__lineage_complete(certauto_job *job, certauto__exchan
 	err = certauto__job_error_of(job);
 	if (complete(job, lineage, err) < 0 || forget_order(job, lineage, err) < 0)
 		return CERTAUTO__FAILED;
-	certauto__progress(job, lineage->certificate->name, "issued: %s",
-		certauto__certs_info(lineage->view.chain, 0)->serial);
+	leaf = certauto__certs_info(lineage->view.chain, 0);
+	certauto__progress(job, lineage->certificate->name, "issued: serial %s, valid until %s",
+		leaf->serial, certauto__clock_format(until, sizeof(until), leaf->not_after));
 	certauto__save_now(job);
 	return CERTAUTO__NEXT;
 }

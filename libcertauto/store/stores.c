@@ -180,7 +180,8 @@ int certauto_context_use_store(certauto_context *cx, certauto_store *store)
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if (store != NULL && store->object.cx != cx) {
-		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL, "the store is of another context");
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"the store is of another context");
 	} else {
 		former = cx->store;
 		cx->store = certauto__object_ref(store);

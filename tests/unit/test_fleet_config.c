@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration: what it may say, and how each mistake in it is told. */
 #include "unit_store.h"
 
 #include "crypto_fixtures.h"
 #include "fleet/fleet.h"
 
-/* A good configuration; each test changes a piece of it. One entry a line, so that lines say which. */
-#define ACCOUNTS "\"accounts\": {\n\"le\": {\n\"server\": \"https://ca.example/directory\",\n" \
-	"\"contact\": [\"mailto:ops@example.org\"],\n\"agree_tos\": true,\n\"ca_file\": null,\n\"eab\": null }},\n"
-#define TARGETS "\"targets\": {\n\"edge\": {\n\"type\": \"haproxy\",\n\"socket\": \"/run/haproxy.sock\",\n" \
+/* A good configuration; each test changes a piece of it. One entry a line, so that lines say
+ * which. */
+#define ACCOUNTS \
+	"\"accounts\": {\n\"le\": {\n\"server\": \"https://ca.example/directory\",\n" \
+	"\"contact\": [\"mailto:ops@example.org\"],\n\"agree_tos\": true,\n\"ca_file\": null,\n" \
+	"\"eab\": null }},\n"
+#define TARGETS \
+	"\"targets\": {\n\"edge\": {\n\"type\": \"haproxy\",\n" \
+	"\"socket\": \"/run/haproxy.sock\",\n" \
 	"\"crt\": \"/etc/haproxy/certs/shop.pem\",\n\"map\": \"/etc/haproxy/acme.map\",\n" \
 	"\"timeout_ms\": 5000 }},\n"
 #define CERTIFICATES "\"certificates\": {\n\"shop\": {\n\"account\": \"le\",\n" \
@@ -60,7 +66,8 @@ static void parse_good(struct unit *u, const char *text)
 		fail_msg("%s", certauto_error_message(&u->err));
 }
 
-/* The good configuration with its one `old` replaced; line: where old stood. Good until the next. */
+/* The good configuration with its one `old` replaced; line: where old stood. Good until the
+ * next. */
 static const char *changed(const char *old, const char *new, int *line)
 {
 	static char text[2048];
@@ -105,7 +112,8 @@ static void test_config__reading_touches_nothing(void **state)
 	char text[2048], folder[96];
 
 	snprintf(folder, sizeof(folder), "%s/state", u->folder);
-	snprintf(text, sizeof(text), "{\"state\": \"%s\", " ACCOUNTS TARGETS CERTIFICATES "}", folder);
+	snprintf(text, sizeof(text), "{\"state\": \"%s\", " ACCOUNTS TARGETS CERTIFICATES "}",
+		folder);
 	parse_good(u, text);
 	assert_false(unit_exists(folder));
 }
@@ -124,8 +132,10 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		{"\"agree_tos\": true", "\"agree_tos\": \"perhaps\"", "agree_tos"},
 		{"\"https://ca.example/directory\"", "\"http://ca.example/directory\"", "https"},
 		{"\"https://ca.example/directory\"", "true", "server"},
-		{"\"ca_file\": null", "\"ca_file\": \"/nonexistent/ca.pem\"", "/nonexistent/ca.pem"},
-		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"h\"}", "not supported yet"},
+		{"\"ca_file\": null", "\"ca_file\": \"/nonexistent/ca.pem\"",
+			"/nonexistent/ca.pem"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"h\"}",
+			"not supported yet"},
 		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmax\": \"h\"}", "hmax"},
 		{"\"type\": \"haproxy\"", "\"type\": \"hapoxy\"", "hapoxy"},
 		{"\"socket\"", "\"sokket\"", "sokket"},
@@ -145,6 +155,8 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		{"\"shop.example.org\"", "\"*.example.org\"", "*.example.org"},
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "256", "key"},
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[]", "key"},
+		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"ecdsa-p256\", \"ecdsa-p384\"]", "one kind"},
+		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"rsa-2048\", \"rsa-3072\"]", "one kind"},
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"ecdsa-p256\", \"rsa-1024\"]", "rsa-1024"},
 		{"\"profile\": null", "\"profile\": \"short\"", "not supported yet"},
 		{"\"profile\": null", "\"preferred_chain\": \"X\"", "not supported yet"},
@@ -173,13 +185,15 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		if (rc != CERTAUTO_ECONFIG)
 			fail_msg("%s -> %s: %s", rows[i].old, rows[i].new, certauto_error_name(rc));
 		snprintf(place, sizeof(place), "c.json:%d: ", line);
-		/* Where a comma is missing, and what follows is what surprises the reader: the next line. */
+		/* Where a comma is missing, and what follows is what surprises the reader: the
+		 * next line. */
 		if (strcmp(rows[i].word, "line") == 0)
 			snprintf(place, sizeof(place), "c.json:%d: ", line + 1);
 		else if (strstr(certauto_error_message(&u->err), rows[i].word) == NULL)
 			fail_msg("\"%s\" does not name %s", certauto_error_message(&u->err),
 				rows[i].word);
-		if (strstr(certauto_error_message(&u->err), place) != certauto_error_message(&u->err))
+		if (strstr(certauto_error_message(&u->err), place) !=
+			certauto_error_message(&u->err))
 			fail_msg("\"%s\" is not %s", certauto_error_message(&u->err), place);
 		certauto__error_clear(&u->err);
 	}
@@ -195,7 +209,8 @@ static void test_config__what_is_missing_is_named(void **state)
 		{"\"socket\": \"/run/haproxy.sock\",\n", "socket"},
 		{"\"account\": \"le\",\n", "account"},
 		{"\"names\": [\"shop.example.org\",\n\"www.shop.example.org\"],\n", "names"},
-		{"\"challenge\": {\n\"type\": \"http-01\",\n\"target\": \"edge\" },\n", "challenge"},
+		{"\"challenge\": {\n\"type\": \"http-01\",\n\"target\": \"edge\" },\n",
+			"challenge"},
 		{"\"type\": \"http-01\",\n", "type"},
 	};
 	struct unit *u = *state;
@@ -215,9 +230,12 @@ static void test_config__comments_and_lone_strings_are_fine(void **state)
 	struct unit *u = *state;
 	struct certauto__certificate *shop;
 
-	parse_good(u, "{ // a comment\n \"state\": \"/nonexistent/state\", /* another */\n" ACCOUNTS TARGETS
+	parse_good(u,
+		"{ // a comment\n \"state\": \"/nonexistent/state\", /* another */\n" ACCOUNTS
+			TARGETS
 		"\"certificates\": {\"shop\": {\"account\": \"le\", \"names\": \"a.example.org\","
-		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}, \"deploy\": \"edge\"}}}");
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}, \"deploy\": "
+		"\"edge\"}}}");
 	shop = certauto__fleet_find_certificate(u->fleet, "shop");
 	assert_int_equal(shop->names.n, 1);
 	assert_int_equal(shop->n_deploys, 1);
@@ -230,13 +248,16 @@ static void test_config__an_entry_may_override_options(void **state)
 	struct unit *u = *state;
 	struct certauto__certificate *shop;
 
-	parse_good(u, "{" ACCOUNTS TARGETS
+	parse_good(u,
+		"{" ACCOUNTS TARGETS
 		"\"certificates\": {\"shop\": {\"account\": \"le\", \"names\": \"a.example.org\","
-		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\", \"challenge_check\": \"no\"},"
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\", \"challenge_check\": "
+		"\"no\"},"
 		"\"deploy\": [\"edge\", {\"target\": \"edge\", \"crt\": \"/other.pem\","
 		" \"probe\": [\"127.0.0.1:1\", \"127.0.0.1:2\"]}]}}}");
 	shop = certauto__fleet_find_certificate(u->fleet, "shop");
-	assert_string_equal(certauto__option_text(shop->challenges[0].target, "challenge_check"), "no");
+	assert_string_equal(certauto__option_text(shop->challenges[0].target, "challenge_check"),
+		"no");
 	assert_string_equal(shop->deploys[0].label, "edge");
 	assert_string_equal(shop->deploys[1].label, "edge#2");
 	assert_string_equal(certauto__option_text(shop->deploys[0].target, "crt"),
@@ -245,7 +266,8 @@ static void test_config__an_entry_may_override_options(void **state)
 	assert_string_equal(certauto__option_text(shop->deploys[1].target, "socket"),
 		"/run/haproxy.sock");
 	assert_int_equal(certauto__option_list(shop->deploys[1].target, "probe")->n, 2);
-	assert_false(certauto__option_is_set(certauto__fleet_find_target(u->fleet, "edge"), "probe"));
+	assert_false(certauto__option_is_set(certauto__fleet_find_target(u->fleet, "edge"),
+		"probe"));
 }
 
 static void test_config__a_target_may_be_completed_by_each_certificate(void **state)
@@ -267,9 +289,12 @@ static void test_config__a_target_may_be_completed_by_each_certificate(void **st
 
 static void test_config__the_first_challenge_that_matches_serves(void **state)
 {
-	static const char format[] = "{" ACCOUNTS TARGETS
-		"\"certificates\": {\"shop\": {\"account\": \"le\",\n\"names\": [\"a.example.org\", "
-		"\"b.example.net\"],\n\"challenge\": [{\"type\": \"http-01\", \"target\": \"edge\", "
+	static const char format[] =
+		"{" ACCOUNTS TARGETS
+		"\"certificates\": {\"shop\": {\"account\": \"le\",\n\"names\": [\"a.example.org\","
+		" "
+		"\"b.example.net\"],\n\"challenge\": [{\"type\": \"http-01\", \"target\": \"edge\","
+		" "
 		"\"names\": [\"*.example.org\"]}%s]}}}";
 	struct unit *u = *state;
 	char text[2048];
@@ -287,9 +312,11 @@ static void test_config__names_with_dots_are_names(void **state)
 {
 	struct unit *u = *state;
 
-	parse_good(u, "{" ACCOUNTS "\"targets\": {\"edge.1\": {\"type\": \"haproxy\", \"socket\": \"/s\","
+	parse_good(u,
+		"{" ACCOUNTS "\"targets\": {\"edge.1\": {\"type\": \"haproxy\", \"socket\": \"/s\","
 		" \"map\": \"/m\"}}, \"certificates\": {\"shop.example.org\": {\"account\": \"le\","
-		"\"names\": \"shop.example.org\", \"challenge\": {\"type\": \"http-01\", \"target\": "
+		"\"names\": \"shop.example.org\", \"challenge\": {\"type\": \"http-01\", "
+		"\"target\": "
 		"\"edge.1\"}}}}");
 	assert_non_null(certauto__fleet_find_certificate(u->fleet, "shop.example.org"));
 	assert_non_null(certauto__fleet_find_target(u->fleet, "edge.1"));
@@ -301,8 +328,10 @@ static int parse_hmac(struct unit *u, const char *value)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "{\"accounts\": {\"le\": {\"server\": \"letsencrypt\", \"eab\": "
-		"{\"kid\": \"k\",\n\"hmac\": %s}}}}", value);
+	snprintf(text, sizeof(text),
+		"{\"accounts\": {\"le\": {\"server\": \"letsencrypt\", \"eab\": "
+		"{\"kid\": \"k\",\n\"hmac\": %s}}}}",
+		value);
 	return parse(u, text);
 }
 
@@ -312,14 +341,15 @@ static void test_config__a_secret_that_cannot_be_had_is_named(void **state)
 	char path[128], value[192];
 
 	unit_assert_error(&u->err, parse_hmac(u, "{\"file\": \"/nonexistent/secret\"}"),
-		CERTAUTO_ECONFIG, "c.json:2: hmac: cannot open the secret file /nonexistent/secret");
+		CERTAUTO_ECONFIG,
+		"c.json:2: hmac: cannot open the secret file /nonexistent/secret");
 	unit_assert_error(&u->err, parse_hmac(u, "{\"env\": \"CERTAUTO_TEST_UNSET\"}"),
 		CERTAUTO_ECONFIG, "CERTAUTO_TEST_UNSET");
 	unit_assert_error(&u->err, parse_hmac(u, "{\"fd\": 97}"), CERTAUTO_ECONFIG, "97");
 	unit_assert_error(&u->err, parse_hmac(u, "{\"fd\": -1}"), CERTAUTO_ECONFIG, "fd");
 	unit_assert_error(&u->err, parse_hmac(u, "{\"fil\": \"x\"}"), CERTAUTO_ECONFIG, "hmac");
-	unit_assert_error(&u->err, parse_hmac(u, "{\"file\": \"x\", \"env\": \"y\"}"), CERTAUTO_ECONFIG,
-		"hmac");
+	unit_assert_error(&u->err, parse_hmac(u, "{\"file\": \"x\", \"env\": \"y\"}"),
+		CERTAUTO_ECONFIG, "hmac");
 	unit_assert_error(&u->err, parse_hmac(u, "17"), CERTAUTO_ECONFIG, "hmac");
 	snprintf(value, sizeof(value), "{\"file\": \"%s\"}", u->folder);
 	unit_assert_error(&u->err, parse_hmac(u, value), CERTAUTO_ECONFIG, "not a regular file");
@@ -367,8 +397,10 @@ static int parse_csr(struct unit *u, const char *csr, const char *more)
 
 	snprintf(path, sizeof(path), "%s/request.csr", u->folder);
 	unit_write(path, csr, 0644);
-	snprintf(text, sizeof(text), "{" ACCOUNTS TARGETS "\"certificates\": {\"shop\": {\"account\": \"le\", "
-		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}, \"csr\": \"%s\"%s}}}",
+	snprintf(text, sizeof(text),
+		"{" ACCOUNTS TARGETS "\"certificates\": {\"shop\": {\"account\": \"le\", "
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}, \"csr\": "
+		"\"%s\"%s}}}",
 		path, more);
 	return parse(u, text);
 }
@@ -398,7 +430,8 @@ static void test_config__an_outside_csr_has_a_lineage_of_its_own(void **state)
 	unit_assert_error(&u->err,
 		parse_csr(u, csr_empty_subject, ", \"key\": [\"rsa-2048\", \"ecdsa-p256\"]"),
 		CERTAUTO_ECONFIG, "one key");
-	unit_assert_error(&u->err, parse_csr(u, "no request\n", ""), CERTAUTO_ECONFIG, "request.csr");
+	unit_assert_error(&u->err, parse_csr(u, "no request\n", ""), CERTAUTO_ECONFIG,
+		"request.csr");
 	unit_assert_error(&u->err, parse_csr(u, csr_bad_signature, ""), CERTAUTO_ECONFIG,
 		"request.csr");
 }
@@ -420,10 +453,13 @@ static void test_config__public_calls_name_the_file(void **state)
 	snprintf(path, sizeof(path), "%s/certauto.json", u->folder);
 	unit_write(path, "{\n\"stat\": 1}", 0600);
 	assert_int_equal(certauto_fleet_load(&fleet, u->cx, path), CERTAUTO_ECONFIG);
-	assert_memory_equal(certauto_error_message(certauto_context_error(u->cx)), path, strlen(path));
+	assert_memory_equal(certauto_error_message(certauto_context_error(u->cx)), path,
+		strlen(path));
 	assert_int_equal(certauto_fleet_parse(&fleet, u->cx, (const unsigned char *)"[]", 2),
 		CERTAUTO_ECONFIG);
-	assert_int_equal(certauto_fleet_parse(&fleet, u->cx, (const unsigned char *)GOOD, strlen(GOOD)), 0);
+	assert_int_equal(certauto_fleet_parse(&fleet, u->cx, (const unsigned char *)GOOD,
+				 strlen(GOOD)),
+		0);
 	assert_int_equal(certauto_fleet_dup_target(&target, fleet, "egde"), CERTAUTO_ENOTFOUND);
 	assert_non_null(strstr(certauto_error_message(certauto_context_error(u->cx)), "edge"));
 	assert_int_equal(certauto_fleet_dup_target(&target, fleet, "edge"), 0);

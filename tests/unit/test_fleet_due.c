@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What is due when, what a failure costs, and what status.json keeps of it. */
 #include "unit_store.h"
 
 #include "core/clock.h"
@@ -44,7 +45,9 @@ struct unit {
 static void make(struct unit *u, int64_t life_s)
 {
 	memset(u, 0, sizeof(*u));
-	assert_int_equal(certauto__certs_self_signed(&u->view.chain, key, req, START, START + life_s, NULL), 0);
+	assert_int_equal(certauto__certs_self_signed(&u->view.chain, key, req, START,
+				 START + life_s, NULL),
+		0);
 	assert_int_equal(certauto__list_copy(&u->view.current.names, certauto__req_names(req)), 0);
 	u->view.current.id = certauto__strdup("gen-1-00000000");
 	u->view.current.server = certauto__strdup(SERVER);
@@ -174,9 +177,12 @@ static void test_due__what_is_issued_but_not_deployed_is_deployed(void **state)
 		const char *state;
 		enum certauto__action action;
 	} rows[] = {
-		{CERTAUTO__STATE_DEPLOYED, CERTAUTO__NOTHING}, {CERTAUTO__STATE_UNPROVED, CERTAUTO__NOTHING},
-		{CERTAUTO__STATE_PENDING, CERTAUTO__DEPLOY}, {CERTAUTO__STATE_FAILED, CERTAUTO__DEPLOY},
-		{CERTAUTO__STATE_ROLLED_BACK, CERTAUTO__DEPLOY}, {CERTAUTO__STATE_NOT_SAVED, CERTAUTO__DEPLOY},
+		{CERTAUTO__STATE_DEPLOYED, CERTAUTO__NOTHING},
+		{CERTAUTO__STATE_UNPROVED, CERTAUTO__NOTHING},
+		{CERTAUTO__STATE_PENDING, CERTAUTO__DEPLOY},
+		{CERTAUTO__STATE_FAILED, CERTAUTO__DEPLOY},
+		{CERTAUTO__STATE_ROLLED_BACK, CERTAUTO__DEPLOY},
+		{CERTAUTO__STATE_NOT_SAVED, CERTAUTO__DEPLOY},
 		{CERTAUTO__STATE_INCONSISTENT, CERTAUTO__DEPLOY},
 	};
 	struct certauto__target_state *target;
@@ -269,7 +275,8 @@ static void test_state__is_read_back_as_it_was_written(void **state)
 	kept.retry_at = 2;
 	kept.limited_until = 3;
 	kept.failures = 4;
-	certauto__error_set(&kept.error, CERTAUTO_ECHALLENGE, "a.example.org", "no \"%s\"", "token");
+	certauto__error_set(&kept.error, CERTAUTO_ECHALLENGE, "a.example.org", "no \"%s\"",
+		"token");
 	certauto__error_advise(&kept.error, "look");
 	certauto__error_set_problem(&kept.error, "urn:x");
 	kept.error.status = 403;
@@ -306,7 +313,8 @@ static void test_state__is_read_back_as_it_was_written(void **state)
 
 static void test_state__damage_is_told(void **state)
 {
-	static const char *const bad[] = {"", "{", "[]", "{\"version\":2}", "{\"version\":1,}", "null"};
+	static const char *const bad[] = {
+		"", "{", "[]", "{\"version\":2}", "{\"version\":1,}", "null"};
 	struct certauto__lineage_state read = {0};
 	struct unit_store u;
 	size_t i;

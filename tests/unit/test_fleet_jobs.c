@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fleet's jobs with a target made for the purpose: what is kept of each way a deployment can end, and
- * who may go when. Orders are tried on real CAs by the flow tests; here the CA is a port nobody listens at. */
+/* The fleet's jobs with a target made for the purpose: what is kept of each way a deployment can
+ * end, and who may go when. Orders are tried on real CAs by the flow tests; here the CA is a
+ * port nobody listens at. */
 #include "unit_store.h"
 
 #include <netinet/in.h>
@@ -35,7 +36,9 @@ static int operate(certauto_work *work, void *payload)
 	size_t len = strlen(device->calls);
 
 	if (len + 1 < sizeof(device->calls)) {
-		device->calls[len] = op[0] == 's' ? op[1] : op[0]; /* o t w a t u: observe stage swap save tidy undo */
+		device->calls[len] = op[0] == 's'
+			? op[1]
+			: op[0]; /* o t w a t u: observe stage swap save tidy undo */
 		device->calls[len + 1] = '\0';
 	}
 	if ((device->fails != NULL && strcmp(device->fails, op) == 0) ||
@@ -76,14 +79,19 @@ static void load_fleet(struct unit *u)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "{\"state\": \"%s\", \"accounts\": {\"ca\": {\"server\": \"%s\", "
-		"\"agree_tos\": true}}, \"targets\": {\"box\": {\"type\": \"device\", \"probe\": \"no\"}}, "
-		"\"certificates\": {\"shop\": {\"account\": \"ca\", \"names\": [\"a.example.org\"], "
-		"\"challenge\": {\"type\": \"http-01\", \"target\": \"box\"}, \"deploy\": [\"box\"]}}}",
+	snprintf(text, sizeof(text),
+		"{\"state\": \"%s\", \"accounts\": {\"ca\": {\"server\": \"%s\", "
+		"\"agree_tos\": true}}, \"targets\": {\"box\": {\"type\": \"device\", \"probe\": "
+		"\"no\"}}, "
+		"\"certificates\": {\"shop\": {\"account\": \"ca\", \"names\": [\"a.example.org\"],"
+		" "
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"box\"}, \"deploy\": "
+		"[\"box\"]}}}",
 		u->store.state, u->server);
 	certauto_fleet_free(u->fleet);
 	u->fleet = NULL;
-	if (certauto_fleet_parse(&u->fleet, u->store.cx, (const unsigned char *)text, strlen(text)) < 0)
+	if (certauto_fleet_parse(&u->fleet, u->store.cx, (const unsigned char *)text,
+		    strlen(text)) < 0)
 		fail_msg("%s", certauto_error_message(certauto_context_error(u->store.cx)));
 }
 
@@ -92,8 +100,10 @@ static int setup(void **state)
 	struct unit *u = calloc(1, sizeof(*u));
 
 	unit_store_setup(&u->store);
-	assert_int_equal(certauto_context_add_target(u->store.cx, &device_ops, &u->device, NULL), 0);
-	snprintf(u->server, sizeof(u->server), "https://127.0.0.1:%d/dir", refusing_port(&u->port_fd));
+	assert_int_equal(certauto_context_add_target(u->store.cx, &device_ops, &u->device, NULL),
+		0);
+	snprintf(u->server, sizeof(u->server), "https://127.0.0.1:%d/dir",
+		refusing_port(&u->port_fd));
 	load_fleet(u);
 	*state = u;
 	return 0;
@@ -125,18 +135,21 @@ static void issue(struct unit *u, int64_t age_s)
 	made.server = certauto__strdup(u->server);
 	assert_int_equal(certauto__pkey_parse(&key, key_p256, strlen(key_p256), NULL), 0);
 	assert_int_equal(certauto__req_new(&req, key, &made.names, NULL, NULL), 0);
-	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL), 0);
+	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL),
+		0);
 	assert_int_equal(certauto__pkey_format(&made.key, key, NULL), 0);
 	assert_int_equal(certauto__req_format(&made.csr, req), 0);
 	assert_int_equal(row->draft(u->store.store, "shop", "ecdsa-p256", &made, NULL), 0);
-	assert_int_equal(row->complete(u->store.store, "shop", "ecdsa-p256", &made, chain, NULL), 0);
+	assert_int_equal(row->complete(u->store.store, "shop", "ecdsa-p256", &made, chain, NULL),
+		0);
 	certauto__generation_free(&made);
 	certauto__certs_free(chain);
 	certauto__req_free(req);
 	certauto__pkey_free(key);
 }
 
-static const struct certauto__target_state *box(struct unit *u, struct certauto__lineage_state *kept)
+static const struct certauto__target_state *box(struct unit *u,
+	struct certauto__lineage_state *kept)
 {
 	certauto__state_free(kept);
 	assert_int_equal(certauto__state_load(kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
@@ -312,7 +325,8 @@ static void test_run__one_at_a_time_for_a_fleet(void **state)
 
 	issue(u, DAY);
 	assert_int_equal(certauto_fleet_start_deploy(&job, u->fleet, NULL, 0, 60000), 0);
-	assert_int_equal(certauto_fleet_start_deploy(&second, u->fleet, NULL, 0, 60000), CERTAUTO_EBUSY);
+	assert_int_equal(certauto_fleet_start_deploy(&second, u->fleet, NULL, 0, 60000),
+		CERTAUTO_EBUSY);
 	assert_null(second);
 	assert_int_equal(certauto_job_wait(job, 60000), 0);
 	certauto_job_free(job);
@@ -325,7 +339,8 @@ static void test_run__unknown_names_are_refused(void **state)
 	struct unit *u = *state;
 
 	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENOTFOUND);
-	assert_non_null(strstr(certauto_error_message(certauto_context_error(u->store.cx)), "shop"));
+	assert_non_null(strstr(certauto_error_message(certauto_context_error(u->store.cx)),
+		"shop"));
 }
 
 static void test_run__cancelled_counts_as_no_failure(void **state)
@@ -376,7 +391,8 @@ static void test_renew__the_cas_limit_holds_for_all(void **state)
 	struct unit *u = *state;
 
 	kept.limited_until = certauto__clock_now() + DAY;
-	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL),
+		0);
 	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, CERTAUTO_FLEET_FORCE, 60000),
 		CERTAUTO_ERETRY_LATER);
 	assert_int_equal(u->fleet->results[0].error.retry_at, kept.limited_until);
@@ -390,7 +406,8 @@ static void test_renew__that_must_wait_still_deploys_what_there_is(void **state)
 
 	issue(u, 80 * DAY);
 	kept.retry_at = certauto__clock_now() + DAY;
-	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL),
+		0);
 	assert_int_equal(renew(u), CERTAUTO_ERETRY_LATER);
 	assert_string_equal(u->device.calls, "otwat");
 	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
@@ -403,11 +420,14 @@ static void test_renew__a_failed_one_keeps_key_and_request_for_the_next(void **s
 	struct unit *u = *state;
 
 	assert_int_equal(renew(u), CERTAUTO_ENET);
-	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 1);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"),
+		1);
 	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), 1);
 	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
-	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-1-"), 1);
-	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 1);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-1-"),
+		1);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"),
+		1);
 }
 
 /* ---- gc, status, plan ---- */
@@ -420,16 +440,34 @@ static void test_gc__settles_what_a_failed_order_left(void **state)
 	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
 	assert_outcome(u, "done", 0);
 	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), 0);
-	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"), 0);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "certs/shop/ecdsa-p256"), "gen-"),
+		0);
 	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
 	assert_outcome(u, "unchanged", 0);
+}
+
+static void test_gc__finishes_what_was_begun_and_begins_nothing(void **state)
+{
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
+	assert_string_equal(u->device.calls, "");
+	assert_outcome(u, "unchanged", 0);
+	u->device.fails = "save";
+	assert_int_equal(deploy(u), CERTAUTO_EREFUSED);
+	assert_left(u, "active-not-saved", 1);
+	u->device.fails = NULL;
+	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), 0);
+	assert_left(u, "unproved", 0);
 }
 
 static void test_gc__tells_of_what_is_no_longer_configured(void **state)
 {
 	struct unit *u = *state;
 
-	assert_int_equal(u->store.store->row->journal_save(u->store.store, "old-csr", "x", 1, NULL), 0);
+	assert_int_equal(u->store.store->row->journal_save(u->store.store, "old-csr", "x", 1, NULL),
+		0);
 	assert_int_equal(certauto_fleet_gc(u->fleet, 60000), CERTAUTO_ENOTFOUND);
 	assert_int_equal(u->fleet->n_results, 2);
 	assert_string_equal(u->fleet->results[1].name, "old-csr");
@@ -452,13 +490,17 @@ static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 	int rc;
 
 	rc = certauto_fleet_dup_status(&text, u->fleet);
-	assert_told(rc, text, "{\"version\":1,\"certificates\":[{\"name\":\"shop\",\"names\":[\"a.example.org\"],"
-		"\"lineages\":[{\"key\":\"ecdsa-p256\",\"issued\":null,\"renew_at\":null,\"last_error\":null,"
+	assert_told(rc, text,
+		"{\"version\":1,\"certificates\":[{\"name\":\"shop\",\"names\":[\"a.example.org\"],"
+		"\"lineages\":[{\"key\":\"ecdsa-p256\",\"issued\":null,\"renew_at\":null,"
+		"\"last_error\":null,"
 		"\"targets\":[{\"name\":\"box\",\"state\":\"pending\",\"fingerprint_sha256\":null,"
 		"\"checked_at\":null,\"last_error\":null}]}]}]}");
 	assert_false(unit_exists(u->store.state));
 	rc = certauto_fleet_dup_plan(&text, u->fleet);
-	assert_told(rc, text, "[{\"name\":\"shop\",\"key\":\"ecdsa-p256\",\"action\":\"issue\",\"why\":\"never issued\"}]");
+	assert_told(rc, text,
+		"[{\"name\":\"shop\",\"key\":\"ecdsa-p256\",\"action\":\"issue\",\"why\":\"never "
+		"issued\"}]");
 	assert_false(unit_exists(u->store.state));
 	issue(u, DAY);
 	rc = certauto_fleet_dup_plan(&text, u->fleet);
@@ -508,6 +550,7 @@ int main(void)
 		TEST(test_renew__that_must_wait_still_deploys_what_there_is),
 		TEST(test_renew__a_failed_one_keeps_key_and_request_for_the_next),
 		TEST(test_gc__settles_what_a_failed_order_left),
+		TEST(test_gc__finishes_what_was_begun_and_begins_nothing),
 		TEST(test_gc__tells_of_what_is_no_longer_configured),
 		TEST(test_status__reads_what_there_is_and_makes_nothing),
 		TEST(test_check__tells_each_part),

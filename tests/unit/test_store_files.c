@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The files store: what it keeps, what it refuses, and what is left after a kill or a full disk. */
 #include "unit_store.h"
 
 #include <signal.h>
@@ -636,7 +637,8 @@ static void test_store__public_calls_load_what_was_kept(void **state)
 	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0), CERTAUTO_EINVAL);
 	assert_int_equal(certauto_store_set(store, "folder", u->state), CERTAUTO_EINVAL);
 	assert_int_equal(certauto_store_set(store, "directory", u->state), 0);
-	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0), CERTAUTO_ENOTFOUND);
+	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0),
+		CERTAUTO_ENOTFOUND);
 	assert_int_equal(certauto_store_load(&key, &chain, store, "../x", KEY, 0), CERTAUTO_EINVAL);
 	make_generation(u, id);
 	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0), 0);
@@ -674,7 +676,8 @@ static int scenario_save(void *arg)
 	    (rc = u->store->row->discard(u->store, NAME, KEY, draft.id, NULL)) == 0)
 		rc = u->store->row->journal_save(u->store, "job", "text", 4, NULL);
 	certauto__generation_free(&draft);
-	/* Without any memory nothing can be listed and so nothing removed: that is for the next run. */
+	/* Without any memory nothing can be listed and so nothing removed: that is for the next
+	 * run. */
 	certauto__alloc_fail_at(0, 0);
 	if (rc < 0)
 		assert_int_equal(u->store->row->sweep(u->store, NAME, KEY, NULL, NULL), 0);

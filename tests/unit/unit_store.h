@@ -115,10 +115,10 @@ static inline int unit_count(const char *path, const char *prefix)
 static inline void unit_assert_error(certauto_error *err, int rc, int code, const char *what)
 {
 	if (rc != code || err->code != code || strstr(certauto_error_message(err), what) == NULL)
-		fail_msg("returned %s, error %s \"%s\"; wanted %s naming \"%s\"", certauto_error_name(rc),
-			certauto_error_name(err->code),
-			err->code != 0 ? certauto_error_message(err) : "", certauto_error_name(code),
-			what);
+		fail_msg("returned %s, error %s \"%s\"; wanted %s naming \"%s\"",
+			certauto_error_name(rc), certauto_error_name(err->code),
+			err->code != 0 ? certauto_error_message(err) : "",
+			certauto_error_name(code), what);
 	certauto__error_clear(err);
 }
 
