@@ -8,34 +8,43 @@
 #   make check-asan       both again under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make check-shell      usage of the command
 #   make check-headers    each public header alone, as C99 and C++
-#   make check-abi        exported symbols == map == headers; constants unchanged
+#   make check-abi        exported symbols == map == headers; constants unchanged (WRITE=1 adds new ones)
 #   make check-install    make install DESTDIR=..., and a program built against it
-#   make check-debian13   build, tests and demo in a Debian 13 below build/
-#   make lint             includes one way, function length, formatting, man pages
-#   make bench            figures (docs/bench.md says how they are made)
+#   make check-debian13   build, tests and demo in a Debian 13 below build/ (as root)
+#   make lint             includes one way, function length, columns, comments, man pages
+#   make bench            figures, beside other clients (WRITE=1 writes them into docs/bench.md)
 #   make deps             install what build, demo and check need
-#   make install          DESTDIR= PREFIX=
-#   make dist clean help
+#   make install          DESTDIR= PREFIX=; also uninstall
+#   make dist             build/certauto-VERSION.tar.gz of the last commit
+#   make clean            remove what was built
+#   make help             this text
 #
 # CC CFLAGS CPPFLAGS LDFLAGS PREFIX DESTDIR are yours. DEVELOPER=1 adds warnings as errors. V=1 shows
-# commands. SANITIZE=1 builds for the sanitizers. BUILD= is where everything goes. DEPS=no installs nothing.
+# commands. SANITIZE=1 builds for the sanitizers. BUILD= is where everything goes. DEPS=no installs
+# nothing: demo, check and bench then stop when something is missing.
 
 VERSION := $(shell sed -n 's/^\#define CERTAUTO_VERSION "\(.*\)"/\1/p' include/certauto/version.h)
 SOVERSION := 0
 
 CC ?= cc
-CFLAGS ?= -O2 -g
+CXX ?= c++
+# Small: what takes time is in mbedTLS and on the network, and the library lives in other programs.
+CFLAGS ?= -Os -g
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+NM ?= nm
 BUILD ?= build
 DEVELOPER ?= 0
 SANITIZE ?= 0
+WRITE ?=
 V ?= 0
 
 libdir ?= $(PREFIX)/lib
 bindir ?= $(PREFIX)/bin
 includedir ?= $(PREFIX)/include
+pkgconfigdir ?= $(libdir)/pkgconfig
 mandir ?= $(PREFIX)/share/man
 docdir ?= $(PREFIX)/share/doc/certauto
 unitdir ?= $(PREFIX)/lib/systemd/system
@@ -52,50 +61,77 @@ else
 OUT := $(BUILD)
 endif
 
-CERTAUTO_CPPFLAGS := -Iinclude -Ilibcertauto -D_GNU_SOURCE -MMD -MP
+CERTAUTO_CPPFLAGS := -Iinclude -Ilibcertauto -D_GNU_SOURCE
 CERTAUTO_CFLAGS := -std=c99 -fPIC -fvisibility=hidden -fstack-protector-strong -fno-strict-aliasing
-CERTAUTO_CFLAGS += -Wall -Wextra
-CERTAUTO_LDFLAGS := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+CERTAUTO_CFLAGS += -ffunction-sections -fdata-sections -Wall -Wextra
+CERTAUTO_LDFLAGS := -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
 ifneq ($(SANITIZE),1)
 CERTAUTO_CPPFLAGS += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 CERTAUTO_CFLAGS += -fstack-clash-protection
 ifneq ($(filter x86_64 i686,$(shell uname -m)),)
 CERTAUTO_CFLAGS += -fcf-protection
 endif
+# The sanitizers' symbols come from the program, so only this build can insist on all of them.
+SHARED_LDFLAGS := -Wl,-z,defs
 else
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-CERTAUTO_CFLAGS += $(SANITIZERS) -O1
+CERTAUTO_CFLAGS += $(SANITIZERS)
 CERTAUTO_LDFLAGS += $(SANITIZERS)
 endif
 ifeq ($(DEVELOPER),1)
 CERTAUTO_CFLAGS += -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 endif
 
-# Libraries. Debian's mbedTLS 2.28 has no pkg-config file.
-LIBS = $(shell $(PKG_CONFIG) --libs libcurl yajl) -lmbedx509 -lmbedcrypto -pthread
-LIB_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl yajl)
+# Libraries; asked for at their first use, which is after `make deps`, and only once. Debian's
+# mbedTLS 2.28 has no pkg-config file.
+LIBS = $(eval LIBS := $(shell $(PKG_CONFIG) --libs libcurl yajl) -lmbedx509 -lmbedcrypto -pthread)$(LIBS)
+LIB_CPPFLAGS = $(eval LIB_CPPFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl yajl))$(LIB_CPPFLAGS)
+
+COMPILE = $(CC) $(CERTAUTO_CPPFLAGS) $(LIB_CPPFLAGS) $(CPPFLAGS) $(CERTAUTO_CFLAGS) $(CFLAGS)
+LINK = $(CC) $(CERTAUTO_CFLAGS) $(CFLAGS) $(CERTAUTO_LDFLAGS) $(LDFLAGS)
 
 LIB_SOURCES := $(sort $(wildcard libcertauto/*/*.c))
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(OUT)/obj/%.o)
 COMMAND_SOURCES := $(sort $(wildcard bindings/shell/*.c))
 COMMAND_OBJECTS := $(COMMAND_SOURCES:%.c=$(OUT)/obj/%.o)
+HEADERS := $(sort $(wildcard include/*.h include/*/*.h include/*/*/*.h))
+MAN_PAGES := $(sort $(wildcard docs/man/*.[1-8]))
+UNIT_FILES := bindings/shell/certauto.service bindings/shell/certauto.timer
+CRON_FILE := bindings/shell/certauto.cron
+DOC_FILES := README.md CHANGELOG LICENSE $(sort $(wildcard docs/*.md docs/examples/*.c))
+DOC_TARGETS := $(sort $(wildcard docs/targets/*.md))
+INSTALLED_TEXTS := $(MAN_PAGES) $(UNIT_FILES) $(CRON_FILE) $(DOC_FILES) $(DOC_TARGETS) pkgconfig/libcertauto.pc.in
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/unit/%)
 
 SONAME := libcertauto.so.$(SOVERSION)
+LIBFILE := libcertauto.so.$(VERSION)
 SHARED := $(OUT)/$(SONAME)
 STATIC := $(OUT)/libcertauto.a
 COMMAND := $(OUT)/certauto
+INSTALLED_COMMAND := $(OUT)/install-certauto
+EXAMPLES := $(patsubst docs/examples/%.c,$(OUT)/examples/%,$(sort $(wildcard docs/examples/*.c)))
+STAGE := $(OUT)/stage
+STAGED := $(OUT)/staged
 
-.PHONY: all demo check check-unit check-flow check-asan check-shell check-headers check-abi check-install \
-	check-debian13 lint bench deps install uninstall dist clean help build-deps
+.PHONY: all demo check check-build check-unit check-flow check-asan check-shell check-headers check-abi \
+	check-install check-debian13 lint bench deps install uninstall dist clean help FORCE
 
 all: $(SHARED) $(OUT)/libcertauto.so $(COMMAND)
 
-$(OUT)/obj/%.o: %.c
+# What the tests run.
+check-build: all $(UNIT_PROGRAMS) $(EXAMPLES)
+
+# Other flags than those of the last build: everything is built again.
+$(OUT)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(COMPILE) $(CERTAUTO_LDFLAGS) $(LDFLAGS)' | cmp -s - $@ || \
+		printf '%s\n' '$(COMPILE) $(CERTAUTO_LDFLAGS) $(LDFLAGS)' >$@
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CERTAUTO_CPPFLAGS) $(LIB_CPPFLAGS) $(CPPFLAGS) $(CERTAUTO_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(STATIC): $(LIB_OBJECTS)
 	$(call say,AR,$@)
@@ -103,21 +139,151 @@ $(STATIC): $(LIB_OBJECTS)
 
 $(SHARED): $(LIB_OBJECTS) libcertauto/certauto.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libcertauto/certauto.map \
-		$(CERTAUTO_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJECTS) $(LIBS)
+	$(Q)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=libcertauto/certauto.map \
+		$(SHARED_LDFLAGS) -o $@ $(LIB_OBJECTS) $(LIBS)
 
 $(OUT)/libcertauto.so: $(SHARED)
 	$(Q)ln -sf $(SONAME) $@
 
-# $ORIGIN: the command in the build folder finds the library beside it; make install links it anew.
+# $ORIGIN: the command in the build folder finds the library beside it. The one that is installed
+# finds it where the system has its libraries.
 $(COMMAND): $(COMMAND_OBJECTS) $(OUT)/libcertauto.so
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CERTAUTO_LDFLAGS) $(LDFLAGS) -Wl,-rpath,'$$ORIGIN' -o $@ $(COMMAND_OBJECTS) -L$(OUT) -lcertauto
+	$(Q)$(LINK) -Wl,-rpath,'$$ORIGIN' -o $@ $(COMMAND_OBJECTS) -L$(OUT) -lcertauto
 
+$(INSTALLED_COMMAND): $(COMMAND_OBJECTS) $(OUT)/libcertauto.so
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $(COMMAND_OBJECTS) -L$(OUT) -lcertauto
+
+# Visible symbols: a test may put its own calloc() before the one mbedTLS calls.
 $(OUT)/unit/%: tests/unit/%.c $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CERTAUTO_CPPFLAGS) $(LIB_CPPFLAGS) $(CPPFLAGS) $(CERTAUTO_CFLAGS) $(CFLAGS) \
-		$(CERTAUTO_LDFLAGS) $(LDFLAGS) -o $@ $< $(STATIC) -lcmocka $(LIBS)
+	$(Q)$(COMPILE) -fvisibility=default -MMD -MP -MF $@.d -MT $@ $(CERTAUTO_LDFLAGS) $(LDFLAGS) -o $@ $< \
+		$(STATIC) -lcmocka $(LIBS)
+
+# An installation below $(STAGE), and the programs of docs/examples/ built against it as users would,
+# except that they look for the library in the build folder.
+$(STAGED): $(SHARED) $(OUT)/libcertauto.so $(INSTALLED_COMMAND) $(HEADERS) $(INSTALLED_TEXTS) Makefile
+	$(call say,INSTALL,$(STAGE))
+	$(Q)rm -rf $(STAGE)
+	+$(Q)$(AGAIN) -s install DESTDIR='$(abspath $(STAGE))' PREFIX=/usr
+	@touch $@
+
+$(OUT)/examples/%: docs/examples/%.c $(STAGED) $(OUT)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)flags=$$(PKG_CONFIG_SYSROOT_DIR='$(abspath $(STAGE))' PKG_CONFIG_PATH='$(STAGE)/usr/lib/pkgconfig' \
+		PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 \
+		$(PKG_CONFIG) --cflags --libs libcertauto) && \
+		$(CC) -std=c99 -Wall -Wextra $(CPPFLAGS) $(CFLAGS) $(SANITIZERS) $(LDFLAGS) -o $@ $< $$flags \
+		-Wl,-rpath,'$$ORIGIN/..'
+
+# Tests. Those that install what is missing must do so before anything is compiled, so they call make
+# again, on all processors unless told otherwise.
+AGAIN = $(MAKE) --no-print-directory
+PARALLEL = $(AGAIN) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+CHECKS := lint check-headers check-build check-abi check-shell check-unit check-install check-flow check-asan
+
+# Both sanitizers stop the program at the first finding; leaks are found at its end.
+SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+	UBSAN_OPTIONS=print_stacktrace=1
+
+demo:
+	@tools/deps.sh demo
+	+@$(PARALLEL) all
+	@$(PYTHON) -B tests/demo/demo.py $(COMMAND)
+
+check:
+	@tools/deps.sh check
+	+@MAKE='$(PARALLEL)' tools/check.sh $(CHECKS)
+
+check-unit: $(UNIT_PROGRAMS)
+	@CC='$(CC)' PYTHON='$(PYTHON)' V=$(V) tests/unit/run.sh $(UNIT_PROGRAMS)
+
+check-flow: all $(EXAMPLES)
+	@CC='$(CC)' CERTAUTO_BIN='$(abspath $(COMMAND))' CERTAUTO_EXAMPLE='$(abspath $(OUT)/examples/issue)' \
+		$(PYTHON) -B -m pytest -q tests/flow
+
+check-asan:
+	+@$(PARALLEL) SANITIZE=1 check-build
+	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 check-unit
+	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 check-flow
+
+check-shell: all
+	@CERTAUTO_BIN='$(abspath $(COMMAND))' bats tests/shell
+
+check-headers:
+	@CC='$(CC)' CXX='$(CXX)' tests/headers/check.sh include
+
+check-abi: $(SHARED)
+	@CC='$(CC)' NM='$(NM)' $(PYTHON) -B tests/abi/check.py $(if $(WRITE),--write) $(SHARED)
+
+check-install: $(STAGED) $(EXAMPLES)
+	@MAKE='$(AGAIN)' tests/install/check.sh '$(STAGE)' '$(OUT)/uninstall' '$(OUT)/examples'
+
+check-debian13:
+	@tests/debian13/run.sh $(BUILD)
+
+lint:
+	@$(PYTHON) -B tools/lint.py
+
+bench:
+	@tools/deps.sh bench
+	+@$(PARALLEL) all
+	@$(PYTHON) -B tests/bench/bench.py $(if $(WRITE),--write) $(OUT)
+
+deps:
+	@tools/deps.sh check demo
+
+# Installation. Nothing is enabled: the service, the timer and the cron example wait for their user.
+install: $(SHARED) $(INSTALLED_COMMAND)
+	$(Q)$(INSTALL) -d $(foreach dir,$(libdir) $(pkgconfigdir) $(bindir) $(includedir)/certauto/sys $(unitdir) \
+		$(docdir)/targets $(sort $(foreach page,$(MAN_PAGES),$(mandir)/man$(patsubst .%,%,$(suffix $(page))))),\
+		'$(DESTDIR)$(dir)')
+	$(Q)$(INSTALL) -m 644 $(SHARED) '$(DESTDIR)$(libdir)/$(LIBFILE)'
+	$(Q)ln -sf $(LIBFILE) '$(DESTDIR)$(libdir)/$(SONAME)'
+	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(libdir)/libcertauto.so'
+	$(Q)$(INSTALL) -m 755 $(INSTALLED_COMMAND) '$(DESTDIR)$(bindir)/certauto'
+	$(Q)for header in $(HEADERS:include/%=%); do \
+		$(INSTALL) -m 644 include/$$header '$(DESTDIR)$(includedir)'/$$header || exit 1; done
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@INCLUDEDIR@|$(includedir)|' \
+		-e 's|@VERSION@|$(VERSION)|' pkgconfig/libcertauto.pc.in | \
+		$(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(pkgconfigdir)/libcertauto.pc'
+	$(Q)for page in $(MAN_PAGES); do \
+		$(INSTALL) -m 644 $$page '$(DESTDIR)$(mandir)'/man$${page##*.}/ || exit 1; done
+	$(Q)for unit in $(UNIT_FILES); do \
+		sed 's|@bindir@|$(bindir)|' $$unit | \
+		$(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(unitdir)'/$${unit##*/} || exit 1; done
+	$(Q)$(INSTALL) -m 644 $(DOC_FILES) $(CRON_FILE) '$(DESTDIR)$(docdir)'
+	$(Q)$(INSTALL) -m 644 $(DOC_TARGETS) '$(DESTDIR)$(docdir)/targets'
+	$(if $(DESTDIR),,$(Q)ldconfig 2>/dev/null || echo 'the linker has to be told of $(libdir): ldconfig, or LD_LIBRARY_PATH')
+
+uninstall:
+	$(Q)rm -f '$(DESTDIR)$(libdir)/$(LIBFILE)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/libcertauto.so' \
+		'$(DESTDIR)$(bindir)/certauto' '$(DESTDIR)$(pkgconfigdir)/libcertauto.pc' \
+		$(foreach header,$(HEADERS:include/%=%),'$(DESTDIR)$(includedir)/$(header)') \
+		$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))') \
+		$(foreach unit,$(UNIT_FILES),'$(DESTDIR)$(unitdir)/$(notdir $(unit))') \
+		$(foreach text,$(DOC_FILES) $(CRON_FILE),'$(DESTDIR)$(docdir)/$(notdir $(text))') \
+		$(foreach text,$(DOC_TARGETS),'$(DESTDIR)$(docdir)/targets/$(notdir $(text))')
+	$(Q)for dir in '$(DESTDIR)$(includedir)/certauto/sys' '$(DESTDIR)$(includedir)/certauto' \
+		'$(DESTDIR)$(docdir)/targets' '$(DESTDIR)$(docdir)'; do \
+		[ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; done
+
+dist:
+	@mkdir -p $(BUILD)
+	$(Q)git archive --prefix=certauto-$(VERSION)/ -o $(BUILD)/certauto-$(VERSION).tar.gz HEAD
+	@echo $(BUILD)/certauto-$(VERSION).tar.gz
+
+# By name: BUILD= may be a folder with other things in it.
+clean:
+	rm -rf --one-file-system $(foreach thing,obj unit examples stage staged uninstall asan debian13 flags certauto \
+		install-certauto libcertauto.a libcertauto.so $(SONAME) certauto-$(VERSION).tar.gz,$(BUILD)/$(thing))
+	@[ ! -d $(BUILD) ] || rmdir --ignore-fail-on-non-empty $(BUILD)
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 -include $(LIB_OBJECTS:.o=.d) $(COMMAND_OBJECTS:.o=.d) $(UNIT_PROGRAMS:=.d)
