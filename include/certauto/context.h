@@ -55,7 +55,8 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_new(certauto_context **out
 
 /** Ends the context: running jobs end with CERTAUTO_ECANCELED without further network (their
  *  journal keeps what is to be taken back), callbacks are released. Handles left over may still be
- *  read and freed. Never blocks. NULL is fine. Any thread that is not inside a call on it.
+ *  read and freed. Never blocks; inside a callback it takes effect when the outermost call returns.
+ *  NULL is fine. Any thread that is not inside a call on it.
  *  @since 0.1 */
 CERTAUTO_API void certauto_context_free(certauto_context *cx);
 

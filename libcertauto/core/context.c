@@ -3,13 +3,85 @@
  * that it drives is the business of jobs/. */
 #include "core/context.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/buffer.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/text.h"
+
+/* How long a call waits for a thread that only frees what is dead: this is short, but what the host
+ * does in its free callbacks is not known, and might wait for the caller. */
+#define TIDY_MS 200
+#define TIDYING ((uintptr_t)1)
+
+/* Threads are told apart by the address of this; nothing is kept in it. One word says who is
+ * inside: with a flag and a pthread_t beside it, a thread could see itself inside by what it left
+ * there the last time. */
+static __thread long here;
+
+static uintptr_t me(void)
+{
+	return (uintptr_t)&here;
+}
+
+static int context_take(certauto_context *cx, uintptr_t who)
+{
+	uintptr_t nobody = 0;
+
+	return __atomic_compare_exchange_n(&cx->inside, &nobody, who, 0, __ATOMIC_SEQ_CST,
+		__ATOMIC_SEQ_CST);
+}
+
+int certauto__is_inside(const certauto_context *cx)
+{
+	return (__atomic_load_n(&cx->inside, __ATOMIC_ACQUIRE) & ~TIDYING) == me();
+}
+
+/* 0: another thread is inside, in a call of its own. */
+static int context_wait(certauto_context *cx)
+{
+	int64_t until = 0;
+	uintptr_t who;
+
+	while (!context_take(cx, me())) {
+		who = __atomic_load_n(&cx->inside, __ATOMIC_ACQUIRE);
+		if (who != 0 && (who & TIDYING) == 0)
+			return 0;
+		if (until == 0)
+			until = certauto__clock_ms() + TIDY_MS;
+		if (certauto__clock_ms() > until)
+			return 0;
+		sched_yield();
+	}
+	return 1;
+}
+
+/* Leaves the context to others. An object may die between the last look and the leaving: who
+ * dropped it saw somebody inside and went away, so the look is repeated after it. */
+static void context_let_go(certauto_context *cx)
+{
+	do {
+		certauto__objects_reap(cx);
+		cx->depth = 0;
+		__atomic_store_n(&cx->inside, 0, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&cx->dead_objects, __ATOMIC_SEQ_CST) == NULL ||
+		    !context_take(cx, me() | TIDYING))
+			return;
+		cx->depth = 1; /* what is called by those who are destroyed is a nested call */
+	} while (1);
+}
+
+void certauto__context_tidy(certauto_context *cx)
+{
+	if (!context_take(cx, me() | TIDYING))
+		return;
+	cx->depth = 1;
+	context_let_go(cx);
+}
 
 certauto_context *certauto__context_ref(certauto_context *cx)
 {
@@ -42,18 +114,13 @@ void certauto__context_unref(certauto_context *cx)
 
 int certauto__enter(certauto_context *cx)
 {
-	int expected = 0;
-
 	if (cx == NULL)
 		return CERTAUTO_EINVAL;
 	if (cx->pid != getpid())
 		return CERTAUTO_EFORKED;
-	if (!__atomic_compare_exchange_n(&cx->inside, &expected, 1, 0, __ATOMIC_ACQ_REL,
-	    __ATOMIC_ACQUIRE)) {
-		if (!pthread_equal(cx->inside_thread, pthread_self()))
+	if (!certauto__is_inside(cx)) {
+		if (!context_wait(cx))
 			return CERTAUTO_EBUSY;
-	} else {
-		cx->inside_thread = pthread_self();
 		certauto__context_ref(cx);
 	}
 	cx->depth++;
@@ -67,14 +134,18 @@ int certauto__enter(certauto_context *cx)
 
 int certauto__leave(certauto_context *cx, int rc)
 {
+	/* It may have been freed inside a callback, in the middle of a job's turn. */
+	if (cx->depth == 1 && cx->ending && !cx->dead)
+		cx->loop_end(cx);
 	if (rc < 0 && cx->error.code == 0)
 		certauto__error_set(&cx->error, rc, NULL, "%s", certauto_error_text(rc));
 	if (rc >= 0)
 		certauto__error_clear(&cx->error);
-	if (--cx->depth > 0)
+	if (cx->depth > 1) {
+		cx->depth--;
 		return rc;
-	certauto__objects_reap(cx);
-	__atomic_store_n(&cx->inside, 0, __ATOMIC_RELEASE);
+	}
+	context_let_go(cx);
 	certauto__context_unref(cx);
 	return rc;
 }

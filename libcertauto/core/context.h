@@ -5,7 +5,7 @@
 /* What all objects of one context share. The rows above hang what is theirs on it through slots, so
  * that core knows none of them. */
 
-#include <pthread.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <certauto/context.h>
@@ -30,11 +30,14 @@ struct certauto_event {
 
 struct certauto_context {
 	int refs;                        /* atomic */
-	int inside;                      /* atomic: thread is inside (0 or 1) */
-	pthread_t inside_thread;
+	uintptr_t inside;                /* atomic: the thread that is inside, see context.c; 0 =
+	                                    none */
 	int depth;                       /* calls nested by callbacks on that thread */
 	pid_t pid;                       /* of the process that made it */
-	int dead;                        /* certauto_context_free() was called */
+	int ending;                      /* certauto_context_free() was called: it ends when the
+	                                    outermost call is left */
+	int dead;                        /* it has ended: handles that are left can be read and
+	                                    freed */
 	int cancel;                      /* atomic flag, also set in signal handlers */
 	int in_callback;
 	certauto_error error;            /* of the last checked call */
@@ -47,6 +50,7 @@ struct certauto_context {
 	certauto_free_cb event_free;
 
 	struct certauto__loop *loop;     /* made with the context: owns the descriptor */
+	void (*loop_end)(certauto_context *cx);      /* ends jobs and lets go of what they use */
 	void (*loop_free)(struct certauto__loop *loop);
 	struct certauto_store *store;    /* journals of all jobs; NULL = none. Shared (+1) */
 	void *target_types;              /* types added with certauto_context_add_target() */
@@ -65,6 +69,12 @@ struct certauto_context {
  * what died meanwhile, keeps the error for certauto_context_error() if rc < 0, and returns rc. */
 int certauto__enter(certauto_context *cx);
 int certauto__leave(certauto_context *cx, int rc);
+
+/* 1: the calling thread is inside. */
+int certauto__is_inside(const certauto_context *cx);
+/* Destroys the dead objects of the context, unless a thread is inside: then that one does. The
+ * caller holds a reference on cx. */
+void certauto__context_tidy(certauto_context *cx);
 
 /* EBUSY with an explanation when called from inside a callback: for verbs that drive the loop. */
 int certauto__not_in_callback(certauto_context *cx);

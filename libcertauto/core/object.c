@@ -4,8 +4,6 @@
  * thread is inside the context at that moment. */
 #include "core/object.h"
 
-#include <pthread.h>
-
 #include "core/context.h"
 #include "core/memory.h"
 
@@ -37,13 +35,6 @@ static void object_destroy(struct certauto__object *object)
 	certauto__context_unref(cx);
 }
 
-/* Another thread runs the context: what the object holds may be in use there. */
-static int object_is_busy(const certauto_context *cx)
-{
-	return __atomic_load_n(&cx->inside, __ATOMIC_ACQUIRE) != 0 &&
-		!pthread_equal(cx->inside_thread, pthread_self());
-}
-
 void *certauto__object_unref(void *ptr)
 {
 	struct certauto__object *object = ptr;
@@ -52,18 +43,18 @@ void *certauto__object_unref(void *ptr)
 	if (object == NULL || __atomic_sub_fetch(&object->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return NULL;
 	cx = object->cx;
-	if (!object_is_busy(cx)) {
+	if (certauto__is_inside(cx)) {
 		object_destroy(object);
 		return NULL;
 	}
+	/* What the object holds, a peer or a session, belongs to whoever is inside: nothing is
+	 * destroyed without being there. */
 	certauto__context_ref(cx);
 	object->next_dead = __atomic_load_n(&cx->dead_objects, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&cx->dead_objects, &object->next_dead, object, 1,
-			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
-	/* The other thread may have left after it was looked at: then nobody else would reap. */
-	if (!object_is_busy(cx))
-		certauto__objects_reap(cx);
+	certauto__context_tidy(cx);
 	certauto__context_unref(cx);
 	return NULL;
 }

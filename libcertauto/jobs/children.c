@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Children: jobs with a parent. They run side by side, at most `par` of one parent; the parent goes on
- * when none is live. A held child has finished and keeps its undo stack until it is released. */
+/* Children: jobs with a parent. They run side by side, at most `par` of one parent; the parent goes
+ * on when none is live. A held child has finished and keeps its undo stack until it is released. */
 #include "jobs/engine.h"
 
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/memory.h"
 
-static void child_go(certauto_job *child)
+void certauto__child_go(certauto_job *child)
 {
 	child->parent->n_running++;
 	certauto__loop_ready(child);
@@ -33,13 +34,10 @@ certauto_job *certauto__child_start_as(certauto_job *job, const struct certauto_
 		return NULL;
 	child_link(job, child);
 	if (job->n_running < job->par)
-		child_go(child);
+		certauto__child_go(child);
 	else
 		child->wait = CERTAUTO__WAIT_QUEUED;
-	if (certauto__loop_timer(child) < 0) {
-		certauto__error_nomem(certauto__job_error_of(job));
-		return NULL;
-	}
+	certauto__loop_timer(child);
 	if (job->saved != NULL && start->journal_id == NULL && start->name != NULL)
 		saved = certauto__saved_take(job->saved, start->table->name, start->name);
 	if (saved != NULL && certauto__job_adopt_saved(child, saved) < 0)
@@ -47,8 +45,8 @@ certauto_job *certauto__child_start_as(certauto_job *job, const struct certauto_
 	return child;
 }
 
-certauto_job *certauto__child_start(certauto_job *job, const struct certauto__table *table, const char *key,
-	void *env, void (*env_free)(void *), certauto__peer *peer, unsigned flags)
+certauto_job *certauto__child_start(certauto_job *job, const struct certauto__table *table,
+	const char *key, void *env, void (*env_free)(void *), certauto__peer *peer, unsigned flags)
 {
 	struct certauto__start start;
 	certauto_job *child;
@@ -73,7 +71,8 @@ void certauto__children_par(certauto_job *job, int par)
 	job->par = par > 0 ? par : 1;
 }
 
-certauto_job *certauto__child(const certauto_job *job, const struct certauto__table *table, size_t i)
+certauto_job *certauto__child(const certauto_job *job, const struct certauto__table *table,
+	size_t i)
 {
 	certauto_job *child;
 
@@ -126,9 +125,10 @@ static void start_queued(certauto_job *parent)
 
 	if (parent->n_running >= parent->n_live)
 		return;
-	for (child = parent->first_child; child != NULL && parent->n_running < parent->par; child = child->next_sibling)
+	for (child = parent->first_child; child != NULL && parent->n_running < parent->par;
+	     child = child->next_sibling)
 		if (child->wait == CERTAUTO__WAIT_QUEUED)
-			child_go(child);
+			certauto__child_go(child);
 }
 
 void certauto__child_ended(certauto_job *child)
@@ -147,14 +147,8 @@ void certauto__children_stop(certauto_job *job, int code)
 {
 	certauto_job *child;
 
-	for (child = job->first_child; child != NULL; child = child->next_sibling) {
-		if (child->wait != CERTAUTO__WAIT_QUEUED) {
-			certauto__job_stop(child, code);
-			continue;
-		}
-		child->stop = code;
-		child_go(child);
-	}
+	for (child = job->first_child; child != NULL; child = child->next_sibling)
+		certauto__job_stop(child, code);
 }
 
 /* ---- releasing and settling ---- */
@@ -163,12 +157,21 @@ static void release_held(certauto_job *child)
 {
 	child->flags &= ~(unsigned)CERTAUTO__CHILD_HELD;
 	child->parent->n_live++;
+	child->parent->n_ended--;
 	child->rc = 0;
 	child->undoing = CERTAUTO__UNDO_ALL;
 	child->stage = CERTAUTO__STAGE_ASK;
 	child->entered = 0;
 	child->deadline_at = 0;
-	child_go(child);
+	child->undo_deadline_at = certauto__clock_ms() + CERTAUTO__UNDO_MS;
+	certauto__child_go(child);
+	certauto__loop_timer(child);
+}
+
+static void saved_give_back(certauto_job *job, struct certauto__saved *saved)
+{
+	saved->next = job->saved->children;
+	job->saved->children = saved;
 }
 
 /* Makes the child of a saved record, to take back what it has done. */
@@ -187,21 +190,33 @@ static int settle_saved(certauto_job *job, struct certauto__saved *saved)
 			certauto__saved_free(saved);
 			return 0; /* nothing to take back: it may be forgotten */
 		}
-		certauto__warn(job, saved->key, "an earlier run left \"%s\" half done, and what it was done with is "
+		certauto__warn(job, saved->key,
+			"an earlier run left \"%s\" half done, and what it was done with is "
 			"no longer configured: it cannot be taken back", saved->table);
-		saved->next = job->saved->children;
-		job->saved->children = saved;
+		saved_give_back(job, saved);
 		return CERTAUTO_ENOTFOUND;
 	}
 	child = certauto__child_start(job, table, saved->key, env, NULL, peer, 0);
 	certauto__peer_unref(peer);
 	if (child == NULL) {
-		certauto__saved_free(saved);
+		saved_give_back(job, saved);
+		job->sticky = CERTAUTO_ENOMEM;
 		return CERTAUTO_ENOMEM;
 	}
-	child->settling = 1;
 	child->deadline_at = 0;
-	return certauto__job_adopt_saved(child, saved) < 0 ? CERTAUTO_ENOMEM : 1;
+	certauto__loop_timer(child);
+	certauto__child_settle(child, saved);
+	return 1;
+}
+
+/* A child that only takes back what that record names. */
+void certauto__child_settle(certauto_job *child, struct certauto__saved *saved)
+{
+	child->settling = 1;
+	if (certauto__job_adopt_saved(child, saved) == 0)
+		return;
+	child->undo_failed = 1;
+	certauto__job_stop(child, child->error.code);
 }
 
 static size_t settle_table(certauto_job *job, const char *table)
@@ -254,12 +269,17 @@ int certauto__children_left_over(const certauto_job *job, const struct certauto_
 	return 0;
 }
 
+static int is_for_undo_of(const certauto_job *job, const certauto_job *child)
+{
+	return child->undoes_step == job->step + 1 && child->undoes_index == job->index;
+}
+
 int certauto__children_undo_failed(const certauto_job *job, certauto_error *err)
 {
 	const certauto_job *child;
 
 	for (child = job->first_child; child != NULL; child = child->next_sibling) {
-		if (!child->undo_failed)
+		if (!child->undo_failed && !(child->rc < 0 && is_for_undo_of(job, child)))
 			continue;
 		certauto__error_copy(err, &child->error);
 		return 1;
@@ -294,7 +314,8 @@ static void add_reasons(certauto_error *err, const certauto_job *child)
 	size_t i;
 
 	for (i = 0; i < error->n_subproblems; i++)
-		certauto__error_add_subproblem(err, error->subproblems[i].name, error->subproblems[i].problem,
+		certauto__error_add_subproblem(err, error->subproblems[i].name,
+			error->subproblems[i].problem,
 			error->subproblems[i].detail);
 	if (error->n_subproblems == 0)
 		certauto__error_add_subproblem(err, certauto__job_key(child), error->problem,
@@ -327,7 +348,8 @@ size_t certauto__children_errors(certauto_job *job, const struct certauto__table
 			certauto__free(last->detail);
 		}
 		for (child = job->first_child; child != NULL; child = child->next_sibling)
-			if ((table == NULL || child->table == table) && certauto__child_result(child) < 0)
+			if ((table == NULL || child->table == table) &&
+			    certauto__child_result(child) < 0)
 				add_reasons(&err, child);
 	}
 	certauto__error_clear(&job->error);

@@ -19,8 +19,8 @@
 #define CERTAUTO__SILENT_MS 60000      /* and for how long */
 #define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
 #define CERTAUTO__CHILDREN_PAR 8
-/* What a command that is on its way to a socket gets to end in after a cancel: HAProxy serves several
- * connections at once, and the undo could overtake a command that was only abandoned. */
+/* What a command that is on its way to a socket gets to end in after a cancel: HAProxy serves
+ * several connections at once, and the undo could overtake a command that was only abandoned. */
 #define CERTAUTO__LAST_WORDS_MS 2000
 #define CERTAUTO__FORMER "~former" /* key of the child that settles a record of another identity */
 
@@ -112,6 +112,11 @@ struct certauto_job {
 	certauto__peer *peer;
 	unsigned flags;                  /* CERTAUTO__CHILD_* */
 	int silent, planning, settling, resumed;
+	int unread;                      /* what an earlier run left could not be taken over: it is
+	                                    still whole in `saved` */
+	size_t undoes_step;              /* started to undo that step of its parent, counted from
+	                                    1; 0 = it does not */
+	int undoes_index;
 
 	certauto_job *parent;            /* alive as long as its children */
 	certauto_job *first_child, *last_child, *next_sibling;
@@ -126,6 +131,7 @@ struct certauto_job {
 	int entered;                     /* the step was asked in this visit */
 	int lost;                        /* an earlier attempt of it was sent and not answered
 	                                    definitely */
+	int begun;                       /* this attempt was: a call may be at it for long */
 	int64_t step_since, attempts;
 	int n_now, n_soon, n_relogin, n_goto;
 	int save_now;
@@ -136,6 +142,7 @@ struct certauto_job {
 
 	certauto_job *next_ready;        /* ready queue, or a certauto__queue */
 	certauto__queue *queue;
+	certauto__queue *woken;          /* by which one, until it takes what it waited for */
 	size_t heap_at;                  /* 1-based place among the timers; 0 = none */
 	int64_t due_at, timer_at, deadline_at, undo_deadline_at; /* monotonic ms; 0 = none */
 
@@ -152,12 +159,18 @@ struct certauto_job {
 	struct certauto__run *run;       /* exchange that runs: descriptors, process */
 
 	certauto_error error;
+	certauto_error reason;           /* why it is undone; error is then about the undoing */
 	certauto_error owed_error;       /* why the last owed step failed */
 	int rc;                          /* CERTAUTO_AGAIN while it runs */
 	int stop;                        /* ECANCELED or ETIMEDOUT: to be acted on in the next
 	                                    turn */
+	int refused;                     /* stop comes from a queue: it fails this step, no more */
 	int cancel;                      /* atomic: how often cancel was asked for */
-	int cancel_seen;
+	int cancel_base, cancel_seen;    /* of the context when it was started; acted on so far */
+	int unwanted;                    /* 1: the host's callback has refused to go on with it; 2:
+	                                    and that was acted on */
+	int unsaved;                     /* its undo goes on though the record cannot be saved */
+	int abandoned;
 	int committed, changed, undo_failed;
 
 	struct certauto__journal journal; /* where its own record goes; save NULL = in its parent's
@@ -184,7 +197,7 @@ struct certauto__loop {
 	certauto__queue ready;
 	certauto__queue saving;
 	certauto_job **heap;             /* 1-based binary heap by due_at */
-	size_t heap_n, heap_size;
+	size_t heap_n, heap_size, n_jobs;
 	certauto_job **watchers;         /* by descriptor */
 	size_t n_watchers;
 	certauto_job *roots;             /* one reference each */
@@ -195,18 +208,20 @@ struct certauto__loop {
 	certauto__peer *peers;
 	struct certauto__journal journal;
 	int cancel_seen;
+	int unwanted;                    /* a callback has refused to go on with a job */
 	int running;
 };
 
 struct certauto__loop *certauto__loop_of(const certauto_context *cx);
 void certauto__loop_ready(certauto_job *job);               /* onto the ready queue */
-int certauto__loop_timer(certauto_job *job);                /* due_at changed; ENOMEM */
+void certauto__loop_timer(certauto_job *job);               /* what it waits for has changed */
+int certauto__loop_reserve(struct certauto__loop *loop);    /* room for one more job; ENOMEM */
 /* 0 = stop */
 int certauto__loop_watch(struct certauto__loop *loop, certauto_job *job, int fd, int events);
 int certauto__loop_http(struct certauto__loop *loop, certauto_error *err); /* makes loop->http */
 void certauto__loop_done(struct certauto__loop *loop, int64_t id);
 void certauto__loop_wake(struct certauto__loop *loop);      /* any thread, signal handlers */
-int certauto__loop_adopt(struct certauto__loop *loop, certauto_job *root);
+int certauto__loop_adopt(struct certauto__loop *loop, certauto_job *root); /* ENOMEM */
 void certauto__loop_forget(struct certauto__loop *loop, certauto_job *root);
 
 /* ---- between the files of jobs/ ---- */
@@ -230,12 +245,15 @@ void certauto__undo_drop(certauto_job *job, size_t step, int index);
 /* kept undo or owed steps in it or below */
 int certauto__job_has_leftovers(const certauto_job *job);
 void certauto__children_stop(certauto_job *job, int code);
+void certauto__child_go(certauto_job *child);               /* out of the line of its siblings */
 void certauto__child_ended(certauto_job *child);            /* tells its parent */
 /* drops it from its parent and frees it */
 void certauto__child_unlink(certauto_job *child);
+/* makes the child take back what saved names; takes saved */
+void certauto__child_settle(certauto_job *child, struct certauto__saved *saved);
 /* revives all saved children to undo them */
 size_t certauto__children_settle(certauto_job *job);
-/* 1: one could not take back its part */
+/* 1: one could not take back its part, or what was started for it */
 int certauto__children_undo_failed(const certauto_job *job, certauto_error *err);
 
 /* exchanges: start returns 0 when it runs (wait SENT), or x->rc is set at once and it has ended */
@@ -251,6 +269,8 @@ int certauto__run_timed_out(certauto_job *job);
 int certauto__peer_is_closed(certauto__peer *peer);
 void certauto__peer_release(certauto_job *job);             /* gives its place back */
 void certauto__peer_give_turn(certauto_job *job);
+/* it will not take what it was woken for */
+void certauto__peer_pass(certauto_job *job);
 int certauto__peer_take_turn(certauto_job *job);            /* 1 = has it, 0 = parked */
 void certauto__peer_heard(certauto_job *job);               /* after an exchange: silence counted */
 void certauto__queue_remove(certauto_job *job);

@@ -19,7 +19,8 @@ static int is_heard(const certauto_job *job)
 	return job->object.cx->event_cb != NULL && !certauto__job_root(job)->silent;
 }
 
-static void event_send(certauto_job *job, int type, int level, const char *object, int64_t until_at, const char *text)
+static void event_send(certauto_job *job, int type, int level, const char *object, int64_t until_at,
+	const char *text)
 {
 	struct certauto_event event;
 	certauto_job *root = certauto__job_root(job);
@@ -37,12 +38,17 @@ static void event_send(certauto_job *job, int type, int level, const char *objec
 	event.n_steps = root->n_started;
 	event.until_at = until_at;
 	rc = certauto__event_send(job->object.cx, &event);
-	if (rc < 0)
-		certauto_job_cancel(root); /* served by the loop, not in the middle of this turn */
+	if (rc < 0 && root->unwanted == 0) {
+		/* Served by the loop, after this turn. Not counted as a cancel: one who
+		 * says no to each event does not ask for it to be left with nothing taken back. */
+		root->unwanted = 1;
+		certauto__loop_of(root->object.cx)->unwanted = 1;
+		certauto__loop_wake(certauto__loop_of(root->object.cx));
+	}
 }
 
-static void event_vsend(certauto_job *job, int type, int level, const char *object, int64_t until_at,
-	const char *format, va_list args)
+static void event_vsend(certauto_job *job, int type, int level, const char *object,
+	int64_t until_at, const char *format, va_list args)
 {
 	certauto__buffer text = CERTAUTO__BUFFER(4096);
 
@@ -62,14 +68,16 @@ void certauto__event_step(certauto_job *job)
 		certauto__buffer_printf(&text, "%s: %s", job->key, step);
 	else
 		certauto__buffer_text_add(&text, step);
-	event_send(job, CERTAUTO_EVENT_STEP, CERTAUTO_LOG_DEBUG, job->key, 0, certauto__buffer_text(&text));
+	event_send(job, CERTAUTO_EVENT_STEP, CERTAUTO_LOG_DEBUG, job->key, 0,
+		certauto__buffer_text(&text));
 	certauto__buffer_free(&text);
 }
 
 int certauto__event_done(certauto_job *job)
 {
 	if (is_heard(job))
-		event_send(job, CERTAUTO_EVENT_DONE, job->rc < 0 ? CERTAUTO_LOG_ERROR : CERTAUTO_LOG_INFO, job->name, 0,
+		event_send(job, CERTAUTO_EVENT_DONE,
+			job->rc < 0 ? CERTAUTO_LOG_ERROR : CERTAUTO_LOG_INFO, job->name, 0,
 			job->rc < 0 ? certauto_error_message(&job->error) : "done");
 	return 0;
 }
@@ -96,7 +104,8 @@ void certauto__warn(certauto_job *job, const char *object, const char *format, .
 	va_end(args);
 }
 
-void certauto__waiting(certauto_job *job, const char *object, int64_t until_at, const char *format, ...)
+void certauto__waiting(certauto_job *job, const char *object, int64_t until_at, const char *format,
+	...)
 {
 	va_list args;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exchanges: one question and one answer, whatever the transport. HTTP and probes run in http/; sockets
- * and programs in run_unix.c and run_proc.c; here is what they have in common. */
+/* Exchanges: one question and one answer, whatever the transport. HTTP and probes run in http/;
+ * sockets and programs in run_unix.c and run_proc.c; here is what they have in common. */
 #include "jobs/run.h"
 
 #include <string.h>
@@ -41,7 +41,8 @@ certauto__verdict certauto__ask_proc(certauto__exchange *x)
 	return CERTAUTO__SEND;
 }
 
-certauto__verdict certauto__ask_probe(certauto__exchange *x, const char *name, const char *address, const char *key)
+certauto__verdict certauto__ask_probe(certauto__exchange *x, const char *name, const char *address,
+	const char *key)
 {
 	const char *port = strrchr(address, ':');
 
@@ -70,7 +71,8 @@ void certauto__exchange_add_header(certauto__exchange *x, const char *format, ..
 	va_start(args, format);
 	certauto__buffer_vprintf(&line, format, args);
 	va_end(args);
-	/* A header that is missing must not go unnoticed: the body's sticky error stops the sending. */
+	/* A header that is missing must not go unnoticed: the body's sticky error stops the
+	 * sending. */
 	if (line.rc < 0 || certauto__list_add(&x->headers, line.data, line.len) < 0)
 		x->body.rc = line.rc < 0 ? line.rc : CERTAUTO_ENOMEM;
 	certauto__buffer_free(&line);
@@ -117,8 +119,7 @@ void certauto__exchange_free(certauto__exchange *x)
 
 void certauto__exchange_reset(certauto__exchange *x)
 {
-	if (x->kind != CERTAUTO__X_NONE || x->scratch != NULL || x->error.code != 0)
-		certauto__exchange_free(x);
+	certauto__exchange_free(x);
 	memset(x, 0, sizeof(*x));
 	x->wait_fd = -1;
 	certauto__buffer_init(&x->body, CERTAUTO__HTTP_DEVICE_MAX);
@@ -132,7 +133,7 @@ void certauto__run_finished(certauto_job *job, int rc)
 {
 	job->x.rc = rc;
 	job->timer_at = 0;
-	(void)certauto__loop_timer(job);
+	certauto__loop_timer(job);
 	certauto__loop_ready(job);
 }
 
@@ -197,8 +198,10 @@ static void call_start(certauto_job *job)
 		certauto__run_finished(job, rc);
 		return;
 	}
-	if (x->wait_fd >= 0 && certauto__loop_watch(certauto__loop_of(job->object.cx), job, x->wait_fd, x->wait_events) < 0) {
-		certauto__run_failed(job, CERTAUTO_EIO, "descriptor %d cannot be watched", x->wait_fd);
+	if (x->wait_fd >= 0 && certauto__loop_watch(certauto__loop_of(job->object.cx), job,
+		x->wait_fd, x->wait_events) < 0) {
+		certauto__run_failed(job, CERTAUTO_EIO, "descriptor %d cannot be watched",
+			x->wait_fd);
 		return;
 	}
 	/* What was noted by the call is durable before it is called again. */
@@ -216,7 +219,8 @@ void certauto__run_start(certauto_job *job)
 	x->status = 0;
 	certauto__buffer_clear(&x->answer);
 	if (rc < 0) {
-		certauto__run_failed(job, rc, "the request is larger than the limits allow, or memory is short");
+		certauto__run_failed(job, rc,
+			"the request is larger than the limits allow, or memory is short");
 		return;
 	}
 	switch (x->kind) {
@@ -259,6 +263,7 @@ void certauto__run_ready(certauto_job *job, int fd, int events)
 	case CERTAUTO__X_CALL:
 		certauto__loop_watch(certauto__loop_of(job->object.cx), job, fd, 0);
 		job->timer_at = 0;
+		certauto__loop_timer(job);
 		job->stage = CERTAUTO__STAGE_SEND; /* saved first, then called again */
 		certauto__loop_ready(job);
 		return;
@@ -278,8 +283,10 @@ int certauto__run_timed_out(certauto_job *job)
 		return 1;
 	}
 	certauto__run_close(job);
-	certauto__error_set(&x->error, CERTAUTO_ETIMEDOUT, certauto__buffer_text(&x->url), "%s: no answer in time",
-		x->kind == CERTAUTO__X_PROC && x->argv.n > 0 ? x->argv.items[0] : certauto__buffer_text(&x->url));
+	certauto__error_set(&x->error, CERTAUTO_ETIMEDOUT, certauto__buffer_text(&x->url),
+		"%s: no answer in time",
+		x->kind == CERTAUTO__X_PROC && x->argv.n > 0 ? x->argv.items[0] :
+		certauto__buffer_text(&x->url));
 	x->rc = CERTAUTO_ETIMEDOUT;
 	return 1;
 }

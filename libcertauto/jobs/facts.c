@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts: what a job has learned, by name. They are the journal, so each change of a durable one makes
- * the record dirty. */
+/* Facts: what a job has learned, by name. They are the journal, so each change of a durable one
+ * makes the record dirty. */
 #include "jobs/engine.h"
 
 #include <stdio.h>

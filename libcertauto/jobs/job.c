@@ -14,6 +14,7 @@ static void job_destroy(void *object)
 {
 	certauto_job *job = object;
 
+	certauto__loop_of(job->object.cx)->n_jobs--;
 	certauto__run_stop(job);
 	certauto__exchange_free(&job->x);
 	if (job->env_free != NULL)
@@ -25,6 +26,7 @@ static void job_destroy(void *object)
 	certauto__list_free(&job->plan);
 	certauto__saved_free(job->saved);
 	certauto__error_clear(&job->error);
+	certauto__error_clear(&job->reason);
 	certauto__error_clear(&job->owed_error);
 	certauto__free(job->name);
 	certauto__free(job->key);
@@ -36,24 +38,57 @@ static int job_copy_texts(certauto_job *job, const struct certauto__start *start
 {
 	if (start->name != NULL && (job->name = certauto__strdup(start->name)) == NULL)
 		return CERTAUTO_ENOMEM;
-	if (start->journal_id != NULL && (job->journal_id = certauto__strdup(start->journal_id)) == NULL)
+	if (start->journal_id != NULL &&
+	    (job->journal_id = certauto__strdup(start->journal_id)) == NULL)
 		return CERTAUTO_ENOMEM;
 	if (start->identity != NULL && (job->identity = certauto__strdup(start->identity)) == NULL)
 		return CERTAUTO_ENOMEM;
 	return 0;
 }
 
+/* Its own deadline, or that of its parent if that is earlier. What takes back has other time than
+ * what it takes back. */
+static void job_set_deadline(certauto_job *job, int64_t after_ms)
+{
+	const certauto_job *parent = job->parent;
+	int64_t limit = 0;
+
+	if (parent != NULL)
+		limit = parent->undoing == CERTAUTO__UNDO_NOT ? parent->deadline_at :
+			parent->undo_deadline_at;
+	if (after_ms > 0)
+		job->deadline_at = certauto__clock_ms() + after_ms;
+	if (limit != 0 && (job->deadline_at == 0 || limit < job->deadline_at))
+		job->deadline_at = limit;
+}
+
+static void job_set_parent(certauto_job *job, certauto_job *parent)
+{
+	job->parent = parent;
+	if (parent == NULL)
+		return;
+	job->planning |= parent->planning;
+	if (parent->undoing != CERTAUTO__UNDO_NOT) {
+		job->undoes_step = parent->step + 1;
+		job->undoes_index = parent->index;
+	}
+}
+
 /* env is taken, also on failure. */
 int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *parent,
 	const struct certauto__start *start, certauto_error *err)
 {
-	certauto_job *job = certauto__object_new(cx, sizeof(*job), job_destroy);
+	struct certauto__loop *loop = certauto__loop_of(cx);
+	certauto_job *job = NULL;
 
+	if (certauto__loop_reserve(loop) == 0)
+		job = certauto__object_new(cx, sizeof(*job), job_destroy);
 	if (job == NULL) {
 		if (start->env_free != NULL)
 			start->env_free(start->env);
 		return certauto__error_nomem(err);
 	}
+	loop->n_jobs++;
 	job->env = start->env;
 	job->env_free = start->env_free;
 	job->table = start->table;
@@ -62,20 +97,16 @@ int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *pa
 		job->peer->refs++;
 	job->flags = start->flags | (start->one_at_a_time ? CERTAUTO__CHILD_TURN : 0);
 	job->silent = start->silent;
-	job->planning = start->plan || (parent != NULL && parent->planning);
-	job->parent = parent;
+	job->planning = start->plan;
+	job_set_parent(job, parent);
 	job->par = CERTAUTO__CHILDREN_PAR;
 	job->rc = CERTAUTO_AGAIN;
 	job->x.wait_fd = -1;
 	job->ended = start->ended;
 	job->ended_arg = start->ended_arg;
-	if (start->deadline_ms > 0)
-		job->deadline_at = certauto__clock_ms() + start->deadline_ms;
-	if (parent != NULL && parent->deadline_at != 0 &&
-	    (job->deadline_at == 0 || parent->deadline_at < job->deadline_at))
-		job->deadline_at = parent->deadline_at;
+	job_set_deadline(job, start->deadline_ms);
 	if (start->journal_id != NULL)
-		job->journal = start->journal != NULL ? *start->journal : certauto__loop_of(cx)->journal;
+		job->journal = start->journal != NULL ? *start->journal : loop->journal;
 	if (job_copy_texts(job, start) < 0) {
 		certauto__object_unref(job);
 		return certauto__error_nomem(err);
@@ -84,20 +115,25 @@ int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *pa
 	return 0;
 }
 
-int certauto__job_start(certauto_job **out, certauto_context *cx, const struct certauto__start *start,
-	certauto_error *err)
+int certauto__job_start(certauto_job **out, certauto_context *cx,
+	const struct certauto__start *start, certauto_error *err)
 {
 	certauto_job *job;
 	int rc;
 
+	if (cx->ending) {
+		if (start->env_free != NULL)
+			start->env_free(start->env);
+		return certauto__error_set(err, CERTAUTO_ECANCELED, start->name,
+			"the context was freed");
+	}
 	if ((rc = certauto__job_new(&job, cx, NULL, start, err)) < 0)
 		return rc;
-	certauto__loop_adopt(certauto__loop_of(cx), job);
-	if (certauto__loop_timer(job) < 0) {
-		certauto__loop_forget(certauto__loop_of(cx), job);
+	if (certauto__loop_adopt(certauto__loop_of(cx), job) < 0) {
 		certauto__object_unref(job);
 		return certauto__error_nomem(err);
 	}
+	certauto__loop_timer(job);
 	certauto__loop_ready(job);
 	if (out != NULL)
 		*out = job;
@@ -182,17 +218,20 @@ certauto__verdict certauto__goto(certauto_job *job, const char *step)
 	size_t i;
 
 	if (++job->n_goto > CERTAUTO__GOTO_MAX)
-		return certauto__fail(job, CERTAUTO_EPROTO, job->key, "gone back to step \"%s\" too often", step);
+		return certauto__fail(job, CERTAUTO_EPROTO, job->key,
+			"gone back to step \"%s\" too often", step);
 	for (i = 0; i <= job->step && i < job->table->n_steps; i++) {
 		if (strcmp(job->table->steps[i].name, step) != 0)
 			continue;
 		job->step = i;
 		return CERTAUTO__GONE;
 	}
-	return certauto__fail(job, CERTAUTO_EINVAL, job->key, "no step \"%s\" behind this one", step);
+	return certauto__fail(job, CERTAUTO_EINVAL, job->key, "no step \"%s\" behind this one",
+		step);
 }
 
-certauto__verdict certauto__fail(certauto_job *job, int code, const char *object, const char *format, ...)
+certauto__verdict certauto__fail(certauto_job *job, int code, const char *object,
+	const char *format, ...)
 {
 	va_list args;
 
@@ -269,7 +308,8 @@ void certauto__undo_drop(certauto_job *job, size_t step, int index)
 	for (i = job->n_undo; i-- > 0;) {
 		if (job->undo[i].step != step || job->undo[i].index != index)
 			continue;
-		memmove(&job->undo[i], &job->undo[i + 1], (--job->n_undo - i) * sizeof(job->undo[0]));
+		memmove(&job->undo[i], &job->undo[i + 1],
+			(--job->n_undo - i) * sizeof(job->undo[0]));
 		certauto__job_dirty(job);
 	}
 }
@@ -278,7 +318,7 @@ int certauto__job_has_leftovers(const certauto_job *job)
 {
 	const certauto_job *child;
 
-	if (job->n_undo > 0 || job->owed.n > 0)
+	if (job->n_undo > 0 || job->owed.n > 0 || job->unread)
 		return 1;
 	for (child = job->first_child; child != NULL; child = child->next_sibling)
 		if (child->journal.save == NULL && certauto__job_has_leftovers(child))
@@ -296,12 +336,26 @@ static int undo_adopt(certauto_job *job, struct certauto__saved *saved)
 				break;
 		if (at == job->table->n_steps || job->table->steps[at].undo == NULL)
 			return certauto__error_set(&job->error, CERTAUTO_EROLLBACK, job->key,
-				"the journal names a step \"%s\" of \"%s\" that this version does not know: it cannot "
-				"be taken back", saved->undo[i].step, job->table->name);
+				"the journal names a step \"%s\" of \"%s\" that this version does "
+				"not know: it cannot be taken back",
+				saved->undo[i].step, job->table->name);
 		if (certauto__undo_push(job, at, saved->undo[i].index) < 0)
 			return certauto__error_nomem(&job->error);
 	}
 	return 0;
+}
+
+static int saved_copy(certauto_job *job, struct certauto__saved *saved)
+{
+	const struct certauto__fact *fact = saved->facts.items;
+	size_t i;
+
+	for (i = 0; i < saved->facts.n; i++, fact++)
+		if (certauto__facts_set(&job->facts, fact->name, fact->value) < 0)
+			return certauto__error_nomem(&job->error);
+	if (certauto__list_copy(&job->owed, &saved->owed) < 0)
+		return certauto__error_nomem(&job->error);
+	return undo_adopt(job, saved);
 }
 
 int certauto__job_adopt_saved(certauto_job *job, struct certauto__saved *saved)
@@ -311,13 +365,14 @@ int certauto__job_adopt_saved(certauto_job *job, struct certauto__saved *saved)
 
 	job->saved = saved;
 	job->resumed = 1;
-	for (i = 0; i < saved->facts.n; i++)
-		if ((rc = certauto__facts_set(&job->facts, saved->facts.items[i].name, saved->facts.items[i].value)) < 0)
-			return certauto__error_nomem(&job->error);
-	if (certauto__list_copy(&job->owed, &saved->owed) < 0)
-		return certauto__error_nomem(&job->error);
-	if ((rc = undo_adopt(job, saved)) < 0)
+	if ((rc = saved_copy(job, saved)) < 0) {
+		/* All or nothing: half of it would replace the whole in the record. */
+		certauto__facts_free(&job->facts);
+		certauto__list_free(&job->owed);
+		job->n_undo = 0;
+		job->unread = 1;
 		return rc;
+	}
 	/* What was taken over is no longer left over. */
 	for (i = 0; i < saved->n_undo; i++)
 		certauto__free(saved->undo[i].step);
@@ -330,8 +385,7 @@ int certauto__job_adopt_saved(certauto_job *job, struct certauto__saved *saved)
 void certauto__job_set_timer(certauto_job *job, int64_t after_ms)
 {
 	job->timer_at = certauto__clock_ms() + (after_ms > 0 ? after_ms : 0);
-	if (certauto__loop_timer(job) < 0)
-		job->sticky = CERTAUTO_ENOMEM;
+	certauto__loop_timer(job);
 }
 
 static void job_unwait(certauto_job *job)
@@ -344,19 +398,26 @@ static void job_unwait(certauto_job *job)
 
 void certauto__job_stop(certauto_job *job, int code)
 {
-	if (job->wait == CERTAUTO__WAIT_ENDED || job->wait == CERTAUTO__WAIT_HELD || job->stop != 0)
+	if (job->wait == CERTAUTO__WAIT_ENDED || job->wait == CERTAUTO__WAIT_HELD)
 		return;
+	if (job->stop != 0) {
+		if (code == CERTAUTO_ETIMEDOUT)
+			job->refused = 0;
+		return;
+	}
 	if (job->undoing != CERTAUTO__UNDO_NOT && code == CERTAUTO_ECANCELED)
 		return; /* it is at it already, and has its own deadline */
 	if (job->wait == CERTAUTO__WAIT_CHILDREN) {
 		/* The job goes on when the last of them has ended. */
-		if (job->undoing == CERTAUTO__UNDO_NOT)
-			job->stop = code;
+		job->stop = code;
 		certauto__children_stop(job, code);
-		(void)certauto__loop_timer(job);
 		return;
 	}
 	job->stop = code;
+	if (job->wait == CERTAUTO__WAIT_QUEUED) {
+		certauto__child_go(job);
+		return;
+	}
 	if (job->wait == CERTAUTO__WAIT_SENT)
 		job->lost = 1;
 	if (job->wait == CERTAUTO__WAIT_SENT && job->x.kind == CERTAUTO__X_UNIX) {
@@ -367,7 +428,7 @@ void certauto__job_stop(certauto_job *job, int code)
 	if (job->wait == CERTAUTO__WAIT_READY)
 		return;
 	job_unwait(job);
-	(void)certauto__loop_timer(job);
+	certauto__loop_timer(job);
 	certauto__loop_ready(job);
 }
 
@@ -379,7 +440,8 @@ static void job_release_all(certauto_job *job)
 	if (job->queue != NULL)
 		certauto__queue_remove(job);
 	job->timer_at = job->deadline_at = job->undo_deadline_at = 0;
-	(void)certauto__loop_timer(job);
+	certauto__loop_timer(job);
+	certauto__peer_pass(job);
 }
 
 /* A record stays while it is good for anything: something to take back, something owed, or facts by
@@ -415,7 +477,8 @@ static void job_close_record(certauto_job *job)
 	else
 		rc = certauto__journal_remove(job, &err);
 	if (rc < 0)
-		certauto__warn(job, job->journal_id, "cannot close the journal: %s", certauto_error_message(&err));
+		certauto__warn(job, job->journal_id, "cannot close the journal: %s",
+			certauto_error_message(&err));
 	certauto__error_clear(&err);
 }
 
@@ -429,7 +492,6 @@ void certauto__job_end(certauto_job *job)
 	job_close_record(job);
 	job->wait = CERTAUTO__WAIT_ENDED;
 	certauto__exchange_reset(&job->x);
-	(void)certauto__loop_timer(job);
 	if (job->ended != NULL) {
 		job->ended(job, job->ended_arg);
 		job->ended = NULL;
@@ -460,6 +522,7 @@ void certauto__job_abandon(certauto_job *job, int code)
 			continue;
 		certauto__job_abandon(child, code);
 	}
+	job->abandoned = 1;
 	certauto__error_clear(&job->error);
 	job->rc = certauto__error_set(&job->error, code, certauto__job_key(job),
 		"left at once; what has been changed is in the journal for the next run");
@@ -491,7 +554,8 @@ certauto_context *certauto_job_context(const certauto_job *job)
 
 int certauto_job_result(const certauto_job *job)
 {
-	return job == NULL ? CERTAUTO_EINVAL : job->wait == CERTAUTO__WAIT_ENDED ? job->rc : CERTAUTO_AGAIN;
+	return job == NULL ? CERTAUTO_EINVAL : job->wait == CERTAUTO__WAIT_ENDED ? job->rc :
+		CERTAUTO_AGAIN;
 }
 
 const certauto_error *certauto_job_error(const certauto_job *job)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The record of a job: facts, undo stack, owed steps, and those of its children that matter to a later
- * run. Framed by a line with schema, length and digest, so that a torn or edited record is noticed:
- * it is reported, never taken for "nothing was going on". There is no program counter: a restart runs
- * the table from the top, and the facts make steps say NEXT. */
+/* The record of a job: facts, undo stack, owed steps, and those of its children that matter to a
+ * later run. Framed by a line with schema, length and digest, so that a torn or edited record is
+ * noticed: it is reported, never taken for "nothing was going on". There is no program counter: a
+ * restart runs the table from the top, and the facts make steps say NEXT. */
 #include "jobs/engine.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ int certauto__child_matters(const certauto_job *child)
 {
 	if (child->journal.save != NULL)
 		return 0; /* it has a record of its own */
-	if (child->wait != CERTAUTO__WAIT_ENDED)
+	if (child->wait != CERTAUTO__WAIT_ENDED || child->abandoned)
 		return 1;
 	return certauto__job_has_leftovers(child) ||
 		((child->table->flags & CERTAUTO__TABLE_KEEP) != 0 && child->facts.n > 0);
@@ -85,11 +85,15 @@ static void write_job(certauto__json *w, const certauto_job *job)
 	const certauto_job *child;
 	size_t i;
 
+	if (job->unread) {
+		write_saved(w, job->saved); /* as it was: nothing of it has been taken over */
+		return;
+	}
 	certauto__json_object(w);
 	certauto__json_put_text(w, "table", job->table->name);
 	certauto__json_put_text(w, "key", certauto__job_key(job));
-	if (job->wait != CERTAUTO__WAIT_ENDED && job->step < job->table->n_steps)
-		certauto__json_put_text(w, "step", job->table->steps[job->step].name); /* for people */
+	if (job->wait != CERTAUTO__WAIT_ENDED && job->step < job->table->n_steps) /* for people */
+		certauto__json_put_text(w, "step", job->table->steps[job->step].name);
 	write_facts(w, &job->facts);
 	certauto__json_key(w, "undo");
 	certauto__json_array(w);
@@ -138,13 +142,15 @@ int certauto__journal_write(certauto_job *record, certauto_error *err)
 	int rc;
 
 	if ((rc = certauto__journal_format(&data, record)) < 0)
-		certauto__error_set(err, rc, record->journal_id, "the record is too large, or memory is short");
-	else
-		rc = record->journal.save(record->journal.arg, record->journal_id, data.data, data.len, err);
-	if (rc == 0) {
-		record->dirty = 0;
-		record->recorded = 1;
+		certauto__error_set(err, rc, record->journal_id,
+			"the record is too large, or memory is short");
+	else {
+		record->recorded = 1; /* also when it fails: who knows how far it came */
+		rc = record->journal.save(record->journal.arg, record->journal_id, data.data,
+			data.len, err);
 	}
+	if (rc == 0)
+		record->dirty = 0;
 	certauto__buffer_free(&data);
 	return rc;
 }
@@ -171,7 +177,7 @@ void certauto__saved_free(struct certauto__saved *saved)
 
 	for (; saved != NULL; saved = next) {
 		next = saved->next;
-		certauto__saved_free(saved->children); /* as deep as the reader's limit lets it be */
+		certauto__saved_free(saved->children); /* as deep as the reader's limit allows */
 		certauto__facts_free(&saved->facts);
 		for (i = 0; i < saved->n_undo; i++)
 			certauto__free(saved->undo[i].step);
@@ -183,7 +189,8 @@ void certauto__saved_free(struct certauto__saved *saved)
 	}
 }
 
-struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, const char *table, const char *key)
+struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, const char *table,
+	const char *key)
 {
 	struct certauto__saved **at, *saved;
 
@@ -266,7 +273,8 @@ static int job_value(struct certauto__saved *saved, const certauto__json_value *
 		return certauto__json_copy(v, &saved->table);
 	if (strcmp(member, "key") == 0)
 		return certauto__json_copy(v, &saved->key);
-	if (strcmp(member, "facts") == 0 && v->n_parts == at + 2 && v->type == CERTAUTO__JSON_STRING)
+	if (strcmp(member, "facts") == 0 && v->n_parts == at + 2 &&
+	    v->type == CERTAUTO__JSON_STRING)
 		return certauto__facts_set(&saved->facts, v->parts[at + 1], v->text);
 	if (strcmp(member, "undo") == 0)
 		return undo_value(saved, v);
@@ -327,8 +335,8 @@ static int check_frame(const char *data, size_t len, const char **payload, size_
 }
 
 /* data must be followed by a NUL. */
-int certauto__journal_parse(const void *data, size_t len, struct certauto__saved **saved, char **identity,
-	int64_t *sequence, certauto_error *err)
+int certauto__journal_parse(const void *data, size_t len, struct certauto__saved **saved,
+	char **identity, int64_t *sequence, certauto_error *err)
 {
 	struct reading r;
 	const char *payload;
@@ -339,7 +347,8 @@ int certauto__journal_parse(const void *data, size_t len, struct certauto__saved
 		return certauto__error_set(err, CERTAUTO_EIO, NULL,
 			"the record is damaged, or was made by another version: it is not touched");
 	memset(&r, 0, sizeof(r));
-	rc = certauto__json_read("journal", payload, payload_len, &certauto__json_limits_state, journal_value, &r, err);
+	rc = certauto__json_read("journal", payload, payload_len, &certauto__json_limits_state,
+		journal_value, &r, err);
 	if (rc == 0 && r.stack[0] == NULL)
 		rc = certauto__error_set(err, CERTAUTO_EIO, NULL, "the record holds no job");
 	if (rc < 0) {
@@ -353,17 +362,20 @@ int certauto__journal_parse(const void *data, size_t len, struct certauto__saved
 	return 0;
 }
 
-int certauto__journal_read(certauto_job *job, struct certauto__saved **saved, char **identity, certauto_error *err)
+int certauto__journal_read(certauto_job *job, struct certauto__saved **saved, char **identity,
+	certauto_error *err)
 {
 	certauto__buffer data = CERTAUTO__BUFFER(JOURNAL_MAX + 256);
 	int rc;
 
 	rc = job->journal.load(job->journal.arg, job->journal_id, &data, err);
 	if (rc == 0)
-		rc = certauto__journal_parse(certauto__buffer_text(&data), data.len, saved, identity, &job->sequence, err);
+		rc = certauto__journal_parse(certauto__buffer_text(&data), data.len, saved,
+			identity, &job->sequence, err);
 	if (rc < 0 && rc != CERTAUTO_ENOTFOUND) {
 		certauto__error_prefix(err, "journal %s", job->journal_id);
-		certauto__error_advise(err, "look at the record of an unfinished run; remove it by hand only if what it names was undone by hand");
+		certauto__error_advise(err, "look at the record of an unfinished run; remove it by "
+			"hand only if what it names was undone by hand");
 	}
 	certauto__buffer_free(&data);
 	return rc;

@@ -44,7 +44,8 @@ static void heap_down(struct certauto__loop *loop, size_t at)
 	size_t child;
 
 	for (; (child = at * 2) <= loop->heap_n; at = child) {
-		if (child < loop->heap_n && loop->heap[child + 1]->due_at < loop->heap[child]->due_at)
+		if (child < loop->heap_n &&
+		    loop->heap[child + 1]->due_at < loop->heap[child]->due_at)
 			child++;
 		if (loop->heap[child]->due_at >= job->due_at)
 			break;
@@ -69,12 +70,14 @@ static void heap_remove(struct certauto__loop *loop, certauto_job *job)
 	heap_down(loop, last->heap_at);
 }
 
-static int heap_grow(struct certauto__loop *loop)
+/* Each job has a place among the timers from its first day: a timer that cannot be set for lack of
+ * memory would be a job that waits for ever. */
+int certauto__loop_reserve(struct certauto__loop *loop)
 {
 	size_t size = loop->heap_size != 0 ? loop->heap_size * 2 : 64;
 	certauto_job **heap;
 
-	if (loop->heap_n + 2 <= loop->heap_size)
+	if (loop->n_jobs + 2 <= loop->heap_size)
 		return 0;
 	if ((heap = certauto__realloc(loop->heap, size * sizeof(*heap))) == NULL)
 		return CERTAUTO_ENOMEM;
@@ -85,7 +88,8 @@ static int heap_grow(struct certauto__loop *loop)
 
 static int64_t job_due_at(const certauto_job *job)
 {
-	int64_t deadline = job->undoing == CERTAUTO__UNDO_NOT ? job->deadline_at : job->undo_deadline_at;
+	int64_t deadline = job->undoing == CERTAUTO__UNDO_NOT ? job->deadline_at :
+		job->undo_deadline_at;
 
 	if (job->wait == CERTAUTO__WAIT_ENDED)
 		return 0;
@@ -96,22 +100,19 @@ static int64_t job_due_at(const certauto_job *job)
 	return job->timer_at;
 }
 
-int certauto__loop_timer(certauto_job *job)
+void certauto__loop_timer(certauto_job *job)
 {
 	struct certauto__loop *loop = certauto__loop_of(job->object.cx);
 	int64_t due_at = job_due_at(job);
 
 	if (due_at == job->due_at && (due_at == 0 || job->heap_at != 0))
-		return 0;
+		return;
 	heap_remove(loop, job);
 	job->due_at = due_at;
 	if (due_at == 0)
-		return 0;
-	if (heap_grow(loop) < 0)
-		return CERTAUTO_ENOMEM;
+		return;
 	heap_put(loop, ++loop->heap_n, job);
 	heap_up(loop, loop->heap_n);
-	return 0;
 }
 
 static int64_t loop_next_at(const struct certauto__loop *loop)
@@ -123,7 +124,7 @@ static int64_t loop_next_at(const struct certauto__loop *loop)
 	return at;
 }
 
-/* For whoever watches the descriptor from outside: it becomes readable when the next timer is due. */
+/* For whoever watches the descriptor from outside: it is readable when the next timer is due. */
 static void loop_arm(struct certauto__loop *loop)
 {
 	struct itimerspec spec;
@@ -223,6 +224,8 @@ static void loop_free(struct certauto__loop *loop)
 	certauto__free(loop);
 }
 
+static void loop_end(certauto_context *cx);
+
 static int loop_new(struct certauto__loop **out, certauto_context *cx)
 {
 	struct certauto__loop *loop = certauto__alloc(sizeof(*loop));
@@ -262,6 +265,7 @@ int certauto_context_new(certauto_context **out)
 		certauto__free(cx);
 		return rc;
 	}
+	cx->loop_end = loop_end;
 	cx->loop_free = loop_free;
 	*out = cx;
 	return 0;
@@ -271,7 +275,8 @@ static void loop_drop_peers(struct certauto__loop *loop)
 {
 	certauto__peer *peer;
 
-	/* A peer's state may hold handles, and these the context: the loop lets go of its own part here. */
+	/* A peer's state may hold handles, and these the context: the loop lets go of its own part
+	 * here. */
 	while ((peer = loop->peers) != NULL) {
 		loop->peers = peer->next;
 		peer->next = NULL;
@@ -279,18 +284,13 @@ static void loop_drop_peers(struct certauto__loop *loop)
 	}
 }
 
-void certauto_context_free(certauto_context *cx)
+/* On the way out of the outermost call: no job is in its turn then. */
+static void loop_end(certauto_context *cx)
 {
 	certauto_job *job;
 	certauto_store *store;
 
-	if (cx == NULL)
-		return;
-	if (cx->pid != getpid())
-		return; /* the parent process owns the sockets and records: nothing here is ours to end */
-	if (certauto__enter(cx) < 0)
-		return;
-	/* Jobs end first, while callbacks are still there to be told. */
+	/* Jobs end first, while callbacks are still there to be told. None can be started now. */
 	while ((job = cx->loop->roots) != NULL) {
 		certauto__object_ref(job);
 		certauto__job_abandon(job, CERTAUTO_ECANCELED);
@@ -306,15 +306,47 @@ void certauto_context_free(certauto_context *cx)
 	cx->event_cb = NULL;
 	cx->event_free = NULL;
 	certauto__object_unref(store);
+}
+
+void certauto_context_free(certauto_context *cx)
+{
+	/* After a fork the parent process owns the sockets and records: nothing here is ours. */
+	if (cx == NULL || cx->pid != getpid() || certauto__enter(cx) < 0)
+		return;
+	cx->ending = 1;
 	(void)certauto__leave(cx, 0);
 	certauto__context_unref(cx);
 }
 
 /* ---- roots ---- */
 
+/* Room for the ids of all that run, so that none is lost when it ends. */
+static int done_reserve(struct certauto__loop *loop)
+{
+	size_t i, size = loop->done_size != 0 ? loop->done_size * 2 : 16;
+	int64_t *done;
+
+	if (loop->done_n + (size_t)loop->n_active < loop->done_size)
+		return 0;
+	if ((done = certauto__alloc(size * sizeof(*done))) == NULL)
+		return CERTAUTO_ENOMEM;
+	for (i = 0; i < loop->done_n; i++)
+		done[i] = loop->done[(loop->done_first + i) % loop->done_size];
+	certauto__free(loop->done);
+	loop->done = done;
+	loop->done_size = size;
+	loop->done_first = 0;
+	return 0;
+}
+
 int certauto__loop_adopt(struct certauto__loop *loop, certauto_job *root)
 {
+	int rc;
+
+	if (!root->silent && (rc = done_reserve(loop)) < 0)
+		return rc;
 	root->id = ++loop->last_id;
+	root->cancel_base = loop->cancel_seen;
 	root->next_root = loop->roots;
 	if (loop->roots != NULL)
 		loop->roots->prev_root = root;
@@ -340,20 +372,6 @@ void certauto__loop_forget(struct certauto__loop *loop, certauto_job *root)
 
 void certauto__loop_done(struct certauto__loop *loop, int64_t id)
 {
-	int64_t *done;
-	size_t size, i;
-
-	if (loop->done_n == loop->done_size) {
-		size = loop->done_size != 0 ? loop->done_size * 2 : 16;
-		if ((done = certauto__alloc(size * sizeof(*done))) == NULL)
-			return; /* the result can still be read from the job itself */
-		for (i = 0; i < loop->done_n; i++)
-			done[i] = loop->done[(loop->done_first + i) % loop->done_size];
-		certauto__free(loop->done);
-		loop->done = done;
-		loop->done_size = size;
-		loop->done_first = 0;
-	}
 	loop->done[(loop->done_first + loop->done_n++) % loop->done_size] = id;
 }
 
@@ -414,6 +432,23 @@ static certauto_job *queue_pop(certauto__queue *queue)
 	return job;
 }
 
+static void save_failed(certauto_job *job, int code, certauto_error *err)
+{
+	certauto__error_prefix(err, "cannot save the journal");
+	if (job->undoing != CERTAUTO__UNDO_NOT) {
+		/* The older record names more than is left to take back, which does no harm: a full
+		 * disk must not keep an answer to a challenge in its place. */
+		certauto__warn(job, job->key, "%s", certauto_error_message(err));
+		job->unsaved = 1;
+		certauto__error_clear(err);
+		return;
+	}
+	/* Nothing is sent whose record is not safe: the step fails. */
+	certauto__error_clear(&job->error);
+	certauto__error_move(&job->error, err);
+	job->stop = code;
+}
+
 /* Records are written when no job can go on without: all that are dirty by then, each once. */
 static int loop_save(struct certauto__loop *loop)
 {
@@ -425,13 +460,8 @@ static int loop_save(struct certauto__loop *loop)
 		memset(&err, 0, sizeof(err));
 		record = certauto__job_record(job);
 		rc = record != NULL && record->dirty ? certauto__journal_write(record, &err) : 0;
-		if (rc < 0) {
-			/* Nothing is sent whose record is not safe: the step fails. */
-			certauto__error_prefix(&err, "cannot save the journal");
-			certauto__error_clear(&job->error);
-			certauto__error_move(&job->error, &err);
-			job->stop = rc;
-		}
+		if (rc < 0)
+			save_failed(job, rc, &err);
 		certauto__loop_ready(job);
 		n++;
 	}
@@ -452,71 +482,77 @@ static void loop_http_done(struct certauto__loop *loop)
 	}
 }
 
+/* How often a job is to be cancelled is counted from its start; the counts are only read here, as
+ * other threads add to them. The first time it takes back what it has done, the second it
+ * leaves. */
+static void loop_cancel(struct certauto__loop *loop)
+{
+	certauto_job *job, *next;
+	int asked;
+
+	loop->unwanted = 0;
+	loop->cancel_seen = __atomic_load_n(&loop->cx->cancel, __ATOMIC_ACQUIRE);
+	for (job = loop->roots; job != NULL; job = next) {
+		next = job->next_root;
+		asked = __atomic_load_n(&job->cancel, __ATOMIC_ACQUIRE) + loop->cancel_seen -
+			job->cancel_base;
+		if (asked > job->cancel_seen && asked > 1) {
+			job->cancel_seen = asked;
+			certauto__object_ref(job);
+			certauto__job_abandon(job, CERTAUTO_ECANCELED);
+			certauto__object_unref(job);
+			next = loop->roots; /* others may have gone with it */
+		} else if (asked > job->cancel_seen || job->unwanted == 1) {
+			job->cancel_seen = asked;
+			job->unwanted = job->unwanted != 0 ? 2 : 0;
+			certauto__job_stop(job, CERTAUTO_ECANCELED);
+		}
+	}
+}
+
 static void loop_work(struct certauto__loop *loop)
 {
 	certauto_job *job;
 
 	do {
 		loop_http_done(loop);
-		while ((job = queue_pop(&loop->ready)) != NULL) {
+		while (!loop->cx->ending && (job = queue_pop(&loop->ready)) != NULL) {
 			certauto__job_turn(job);
+			if (loop->unwanted)
+				loop_cancel(loop);
 			loop_http_done(loop);
 		}
-	} while (loop_save(loop) > 0 || loop->ready.first != NULL);
+	} while (!loop->cx->ending && (loop_save(loop) > 0 || loop->ready.first != NULL));
+}
+
+static void job_due(certauto_job *job, int64_t now)
+{
+	int64_t *deadline = job->undoing == CERTAUTO__UNDO_NOT ? &job->deadline_at :
+		&job->undo_deadline_at;
+
+	if (job->timer_at != 0 && job->timer_at <= now) {
+		job->timer_at = 0;
+		if (job->wait == CERTAUTO__WAIT_TIMER)
+			certauto__loop_ready(job);
+		else if (job->wait == CERTAUTO__WAIT_SENT && certauto__run_timed_out(job))
+			certauto__loop_ready(job);
+	} else if (*deadline != 0 && *deadline <= now) {
+		*deadline = 0;
+		certauto__job_stop(job, CERTAUTO_ETIMEDOUT);
+	}
+	certauto__loop_timer(job);
 }
 
 static void loop_timers(struct certauto__loop *loop)
 {
 	int64_t now = certauto__clock_ms();
-	certauto_job *job;
 
 	if (loop->http_at != 0 && loop->http_at <= now) {
 		loop->http_at = 0;
 		certauto__http_expired(loop->http);
 	}
-	while (loop->heap_n > 0 && loop->heap[1]->due_at <= now) {
-		job = loop->heap[1];
-		if (job->timer_at != 0 && job->timer_at <= now) {
-			job->timer_at = 0;
-			if (job->wait == CERTAUTO__WAIT_TIMER)
-				certauto__loop_ready(job);
-			else if (job->wait == CERTAUTO__WAIT_SENT && certauto__run_timed_out(job))
-				certauto__loop_ready(job);
-		} else if (job->undoing == CERTAUTO__UNDO_NOT) {
-			job->deadline_at = 0;
-			certauto__job_stop(job, CERTAUTO_ETIMEDOUT);
-		} else {
-			job->undo_deadline_at = 0;
-			certauto__job_stop(job, CERTAUTO_ETIMEDOUT);
-		}
-		/* Lack of memory for the heap cannot happen here: the place is free. */
-		(void)certauto__loop_timer(job);
-	}
-}
-
-static void loop_cancel(struct certauto__loop *loop)
-{
-	int asked = __atomic_load_n(&loop->cx->cancel, __ATOMIC_ACQUIRE);
-	certauto_job *job, *next;
-	int mine;
-
-	for (job = loop->roots; job != NULL; job = next) {
-		next = job->next_root;
-		mine = __atomic_load_n(&job->cancel, __ATOMIC_ACQUIRE) + (asked - loop->cancel_seen);
-		__atomic_store_n(&job->cancel, mine, __ATOMIC_RELEASE);
-		if (mine <= job->cancel_seen)
-			continue;
-		if (job->cancel_seen > 0 || mine > 1) {
-			certauto__object_ref(job);
-			certauto__job_abandon(job, CERTAUTO_ECANCELED);
-			certauto__object_unref(job);
-			next = loop->roots; /* others may have gone with it */
-			continue;
-		}
-		job->cancel_seen = mine;
-		certauto__job_stop(job, CERTAUTO_ECANCELED);
-	}
-	loop->cancel_seen = asked;
+	while (loop->heap_n > 0 && loop->heap[1]->due_at <= now)
+		job_due(loop->heap[1], now);
 }
 
 static void loop_event(struct certauto__loop *loop, const struct epoll_event *event)
@@ -541,8 +577,8 @@ static void loop_event(struct certauto__loop *loop, const struct epoll_event *ev
 		certauto__http_ready(loop->http, fd, events);
 }
 
-/* Waits at most wait_ms (-1 = for ever) and hands out what came. Returns the number of events, or -1
- * when a signal interrupted. */
+/* Waits at most wait_ms (-1 = for ever) and hands out what came. Returns the number of events, or
+ * -1 when a signal interrupted. */
 static int loop_wait(struct certauto__loop *loop, int64_t wait_ms)
 {
 	struct epoll_event events[LOOP_EVENTS];
@@ -569,27 +605,34 @@ static int loop_wait(struct certauto__loop *loop, int64_t wait_ms)
 static int loop_run(certauto_context *cx, int64_t timeout_ms, const certauto_job *until)
 {
 	struct certauto__loop *loop = cx->loop;
-	int64_t now, deadline = timeout_ms < 0 ? -1 : certauto__clock_ms() + timeout_ms;
-	int interrupted = 0;
+	int64_t left, deadline = timeout_ms < 0 ? -1 : certauto__clock_ms() + timeout_ms;
+	int last = 0;
 
 	loop->running = 1;
 	for (;;) {
 		loop_cancel(loop);
 		loop_work(loop);
-		if (interrupted || (until != NULL ? until->wait == CERTAUTO__WAIT_ENDED : loop->n_active == 0))
+		if (last || cx->ending)
 			break;
-		now = certauto__clock_ms();
-		if (deadline >= 0 && now >= deadline) {
-			/* Whatever is ready at the deadline is still handed out once. */
-			if (loop_wait(loop, 0) > 0)
-				loop_work(loop);
-			break;
-		}
-		interrupted = loop_wait(loop, deadline < 0 ? -1 : deadline - now) < 0;
+		left = deadline < 0 ? -1 : deadline - certauto__clock_ms();
+		/* What is there when the time is over, or the work, is still handed out once: a
+		 * wake-up that nobody takes would keep the descriptor readable for ever, and one
+		 * that is taken must be acted on. */
+		last = deadline >= 0 && left <= 0;
+		if (until != NULL ? until->wait == CERTAUTO__WAIT_ENDED : loop->n_active == 0)
+			last = 1;
+		if (loop_wait(loop, last ? 0 : left) < 0)
+			last = 1;
 	}
 	loop->running = 0;
 	loop_arm(loop);
 	return loop->n_active;
+}
+
+/* A callback has freed the context that called it. */
+static int freed(certauto_context *cx)
+{
+	return certauto__error_set(&cx->error, CERTAUTO_ECANCELED, NULL, "the context was freed");
 }
 
 int certauto_context_run(certauto_context *cx, int timeout_ms)
@@ -600,7 +643,7 @@ int certauto_context_run(certauto_context *cx, int timeout_ms)
 		return rc;
 	if ((rc = certauto__not_in_callback(cx)) == 0)
 		rc = loop_run(cx, timeout_ms, NULL);
-	return certauto__leave(cx, rc);
+	return certauto__leave(cx, cx->ending ? freed(cx) : rc);
 }
 
 int certauto_job_wait(certauto_job *job, int timeout_ms)
@@ -616,18 +659,23 @@ int certauto_job_wait(certauto_job *job, int timeout_ms)
 		return rc;
 	if ((rc = certauto__not_in_callback(cx)) < 0)
 		return certauto__leave(cx, rc);
+	certauto__object_ref(job); /* a callback may free the caller's handle */
 	deadline = timeout_ms < 0 ? -1 : certauto__clock_ms() + timeout_ms;
 	do {
 		now = certauto__clock_ms();
 		if (deadline >= 0 && now > deadline)
 			break;
 		loop_run(cx, deadline < 0 ? -1 : deadline - now, job);
-	} while (job->wait != CERTAUTO__WAIT_ENDED);
+	} while (job->wait != CERTAUTO__WAIT_ENDED && !cx->ending);
 	rc = job->rc;
-	if (job->wait != CERTAUTO__WAIT_ENDED)
-		rc = certauto__error_set(&cx->error, CERTAUTO_ETIMEDOUT, job->name, "still running after %d ms", timeout_ms);
+	if (cx->ending)
+		rc = freed(cx);
+	else if (job->wait != CERTAUTO__WAIT_ENDED)
+		rc = certauto__error_set(&cx->error, CERTAUTO_ETIMEDOUT, job->name,
+			"still running after %d ms", timeout_ms);
 	else if (rc < 0)
 		certauto__error_copy(&cx->error, &job->error);
+	certauto__object_unref(job);
 	return certauto__leave(cx, rc);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers and queues: how many requests are in flight, whose turn it is on a device, whether the other
- * side still answers. What a session or a nonce is, its own folder knows. */
+/* Peers and queues: how many requests are in flight, whose turn it is on a device, whether the
+ * other side still answers. What a session or a nonce is, its own folder knows. */
 #include "jobs/engine.h"
 
 #include <stdio.h>
@@ -42,8 +42,10 @@ void certauto__queue_wake(certauto__queue *queue, size_t n)
 {
 	certauto_job *job;
 
-	while (n-- > 0 && (job = queue_first(queue)) != NULL)
+	while (n-- > 0 && (job = queue_first(queue)) != NULL) {
+		job->woken = queue;
 		certauto__loop_ready(job);
+	}
 }
 
 void certauto__queue_fail(certauto__queue *queue, const certauto_error *error)
@@ -59,6 +61,7 @@ void certauto__queue_fail(certauto__queue *queue, const certauto_error *error)
 			certauto__error_copy(&job->x.error, error);
 		}
 		job->stop = error->code;
+		job->refused = 1;
 		certauto__loop_ready(job);
 	}
 }
@@ -88,8 +91,8 @@ void certauto__queue_remove(certauto_job *job)
 
 /* ---- peers ---- */
 
-int certauto__peer_get(certauto__peer **out, certauto_context *cx, const struct certauto__peer_ops *ops,
-	const char *key, int width, int *made)
+int certauto__peer_get(certauto__peer **out, certauto_context *cx,
+	const struct certauto__peer_ops *ops, const char *key, int width, int *made)
 {
 	struct certauto__loop *loop = certauto__loop_of(cx);
 	certauto__peer *peer;
@@ -179,6 +182,7 @@ int certauto__peer_take_turn(certauto_job *job)
 
 	if (peer == NULL || job->has_turn)
 		return 1;
+	job->woken = NULL;
 	if (peer->turn_owner != NULL) {
 		certauto__park(job, &peer->turn);
 		return 0;
@@ -195,6 +199,17 @@ void certauto__peer_give_turn(certauto_job *job)
 	job->has_turn = 0;
 	job->peer->turn_owner = NULL;
 	certauto__queue_wake(&job->peer->turn, 1);
+}
+
+/* Who is woken has to come and take what it was woken for. One that is stopped, or fails before it
+ * gets there, passes that on: otherwise all behind it wait for ever. */
+void certauto__peer_pass(certauto_job *job)
+{
+	certauto__queue *queue = job->woken;
+
+	job->woken = NULL;
+	if (job->peer != NULL && (queue == &job->peer->places || queue == &job->peer->turn))
+		certauto__queue_wake(queue, 1);
 }
 
 /* ---- what answers mean ---- */
@@ -217,6 +232,20 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
 	return value < low ? low : value > high ? high : value;
 }
 
+static int code_of(int status)
+{
+	switch (status) {
+	case 401:
+		return CERTAUTO_EAUTH;
+	case 403:
+		return CERTAUTO_EPERM;
+	case 404:
+		return CERTAUTO_ENOTFOUND;
+	default:
+		return CERTAUTO_EREFUSED;
+	}
+}
+
 certauto__judgement certauto__judge_http(certauto_job *job, certauto__exchange *x)
 {
 	int64_t wait_s;
@@ -228,8 +257,7 @@ certauto__judgement certauto__judge_http(certauto_job *job, certauto__exchange *
 	if (x->kind != CERTAUTO__X_HTTP || is_accepted(job, x->status))
 		return CERTAUTO__OK;
 	certauto__error_clear(&x->error);
-	certauto__error_set(&x->error, x->status == 401 ? CERTAUTO_EAUTH : x->status == 403 ? CERTAUTO_EPERM :
-		x->status == 404 ? CERTAUTO_ENOTFOUND : CERTAUTO_EREFUSED, certauto__buffer_text(&x->url),
+	certauto__error_set(&x->error, code_of(x->status), certauto__buffer_text(&x->url),
 		"%s %s: HTTP status %d", x->method, certauto__buffer_text(&x->url), x->status);
 	x->error.status = x->status;
 	wait_s = certauto__transfer_retry_after(x->transfer);

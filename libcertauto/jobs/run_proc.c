@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program, run by argv without a shell, with an environment that is built, in a process group of its
- * own. It is watched by the loop: output through a socket pair, its end through a pidfd (Linux 5.3), so
- * the host's SIGCHLD is left alone. */
+/* A program, run by argv without a shell, with an environment that is built, in a process group of
+ * its own. It is watched by the loop: output through a socket pair, its end through a pidfd (Linux
+ * 5.3), so the host's SIGCHLD is left alone. */
 #include "jobs/run.h"
 
 #include <errno.h>
@@ -32,7 +32,8 @@ static void proc_reap(certauto_job *job, int flags)
 	if (pid == 0)
 		return;
 	run->pid = 0;
-	/* ECHILD: the host reaps all children itself; then how it ended is unknown, which is no success. */
+	/* ECHILD: the host reaps all children itself; then how it ended is unknown, which is no
+	 * success. */
 	if (pid < 0)
 		job->x.status = 255;
 	else
@@ -53,7 +54,8 @@ void certauto__proc_close(certauto_job *job)
 	struct certauto__run *run = job->run;
 
 	if (run->pid > 0) {
-		/* The whole group; it cannot refuse, so the wait is as short as the kernel needs. */
+		/* The whole group; it cannot refuse, so the wait is as short as the kernel needs
+		 * it. */
 		kill(-run->pid, SIGKILL);
 		kill(run->pid, SIGKILL);
 		proc_reap(job, 0);
@@ -86,7 +88,8 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	if (posix_spawnattr_setsigdefault(attributes, &all) != 0 ||
 	    posix_spawnattr_setsigmask(attributes, &none) != 0 ||
 	    posix_spawnattr_setpgroup(attributes, 0) != 0 ||
-	    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP) != 0)
+	    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF |
+		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP) != 0)
 		return CERTAUTO_EIO;
 	return 0;
 }
@@ -128,9 +131,11 @@ static void proc_watch(certauto_job *job)
 		shutdown(run->in, SHUT_WR);
 	if (certauto__loop_watch(loop, job, run->out, events) < 0 ||
 	    certauto__loop_watch(loop, job, run->pid_fd, CERTAUTO__HTTP_IN) < 0)
-		certauto__run_failed(job, CERTAUTO_EIO, "%s: cannot be watched", job->x.argv.items[0]);
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: cannot be watched",
+			job->x.argv.items[0]);
 	else
-		certauto__job_set_timer(job, job->x.timeout_ms != 0 ? job->x.timeout_ms : PROC_TIMEOUT_MS);
+		certauto__job_set_timer(job, job->x.timeout_ms != 0 ? job->x.timeout_ms :
+			PROC_TIMEOUT_MS);
 }
 
 void certauto__proc_start(certauto_job *job)
@@ -138,14 +143,16 @@ void certauto__proc_start(certauto_job *job)
 	struct certauto__run *run;
 	int pair[2], rc;
 
-	if (job->x.argv.n == 0 || add_path(job) < 0 || (run = certauto__alloc(sizeof(*run))) == NULL) {
+	if (job->x.argv.n == 0 || add_path(job) < 0 ||
+	    (run = certauto__alloc(sizeof(*run))) == NULL) {
 		certauto__run_failed(job, CERTAUTO_EINVAL, "no program to run, or memory is short");
 		return;
 	}
 	run->in = run->out = run->pid_fd = -1;
 	job->run = run;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0], strerror(errno));
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0],
+			strerror(errno));
 		return;
 	}
 	run->in = run->out = pair[0];
@@ -155,12 +162,14 @@ void certauto__proc_start(certauto_job *job)
 	close(pair[1]);
 	if (rc != 0) {
 		run->pid = 0;
-		certauto__run_failed(job, rc == ENOENT ? CERTAUTO_ENOTFOUND : rc == EACCES ? CERTAUTO_EPERM : CERTAUTO_EIO,
+		certauto__run_failed(job, rc == ENOENT ? CERTAUTO_ENOTFOUND :
+			rc == EACCES ? CERTAUTO_EPERM : CERTAUTO_EIO,
 			"run %s: %s", job->x.argv.items[0], strerror(rc));
 		return;
 	}
 	if ((run->pid_fd = pidfd_open(run->pid, 0)) < 0) {
-		certauto__run_failed(job, CERTAUTO_EIO, "%s: its end cannot be watched: %s", job->x.argv.items[0], strerror(errno));
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: its end cannot be watched: %s",
+			job->x.argv.items[0], strerror(errno));
 		return;
 	}
 	proc_watch(job);
@@ -171,18 +180,21 @@ void certauto__proc_ready(certauto_job *job, int fd, int events)
 	struct certauto__run *run = job->run;
 	int rc;
 
-	if (fd == run->out && (events & CERTAUTO__HTTP_OUT) != 0 && run->written < job->x.body.len) {
+	if (fd == run->out && (events & CERTAUTO__HTTP_OUT) != 0 &&
+	    run->written < job->x.body.len) {
 		/* A program that does not read its input is no failure. */
 		if ((rc = certauto__run_write(job)) != 0) {
 			shutdown(run->in, SHUT_WR);
 			run->written = job->x.body.len;
-			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out, CERTAUTO__HTTP_IN);
+			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out,
+				CERTAUTO__HTTP_IN);
 		}
 	}
 	if (run->out >= 0 && (events & CERTAUTO__HTTP_IN) != 0) {
 		rc = certauto__run_read(job);
 		if (rc == CERTAUTO_EPROTO || rc == CERTAUTO_ENOMEM) {
-			certauto__run_failed(job, rc, "%s: its output is larger than the limit", job->x.argv.items[0]);
+			certauto__run_failed(job, rc, "%s: its output is larger than the limit",
+				job->x.argv.items[0]);
 			return;
 		}
 		if (rc != 0 && fd == run->out)

@@ -42,7 +42,8 @@ int certauto__run_write(certauto_job *job)
 
 	while (run->written < job->x.body.len) {
 		/* A pipe cannot take MSG_NOSIGNAL: it is made as a socket pair for that. */
-		n = send(run->in, job->x.body.data + run->written, job->x.body.len - run->written, MSG_NOSIGNAL);
+		n = send(run->in, job->x.body.data + run->written, job->x.body.len - run->written,
+			MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -71,11 +72,13 @@ static void connect_failed(certauto_job *job, int saved_errno)
 	certauto__error_clear(err);
 	certauto__error_set(err, code, path, "connect to %s: %s", path, strerror(saved_errno));
 	if (code == CERTAUTO_ENOTFOUND)
-		certauto__error_advise(err, "check the path; is the program that makes this socket running?");
+		certauto__error_advise(err, "check the path; is the program that makes this socket "
+			"running?");
 	else if (code == CERTAUTO_EPERM)
 		certauto__error_advise(err, "give this user the right to write to the socket");
 	else
-		certauto__error_advise(err, "the socket is there, but nobody listens: is the program running?");
+		certauto__error_advise(err, "the socket is there, but nobody listens: is the "
+			"program running?");
 	certauto__run_close(job);
 	certauto__run_finished(job, code);
 }
@@ -89,7 +92,8 @@ void certauto__unix_start(certauto_job *job)
 	memset(&address, 0, sizeof(address));
 	address.sun_family = AF_UNIX;
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		certauto__run_failed(job, CERTAUTO_EINVAL, "%s: a socket's path has at most %zu bytes", path,
+		certauto__run_failed(job, CERTAUTO_EINVAL,
+			"%s: a socket's path has at most %zu bytes", path,
 			sizeof(address.sun_path) - 1);
 		return;
 	}
@@ -99,13 +103,15 @@ void certauto__unix_start(certauto_job *job)
 		return;
 	}
 	job->run->pid_fd = -1;
-	job->run->in = job->run->out = fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	job->run->in = job->run->out = fd = socket(AF_UNIX,
+		SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		connect_failed(job, errno);
 		return;
 	}
 	certauto__job_set_timer(job, job->x.timeout_ms != 0 ? job->x.timeout_ms : UNIX_TIMEOUT_MS);
-	if (certauto__loop_watch(certauto__loop_of(job->object.cx), job, fd, CERTAUTO__HTTP_IN | CERTAUTO__HTTP_OUT) < 0)
+	if (certauto__loop_watch(certauto__loop_of(job->object.cx), job, fd,
+		CERTAUTO__HTTP_IN | (job->x.body.len > 0 ? CERTAUTO__HTTP_OUT : 0)) < 0)
 		certauto__run_failed(job, CERTAUTO_EIO, "%s: the socket cannot be watched", path);
 }
 
@@ -117,9 +123,12 @@ void certauto__unix_ready(certauto_job *job, int events)
 	if ((events & CERTAUTO__HTTP_OUT) != 0 && job->run->written < job->x.body.len) {
 		rc = certauto__run_write(job);
 		if (rc == 1)
-			certauto__loop_watch(certauto__loop_of(job->object.cx), job, job->run->in, CERTAUTO__HTTP_IN);
+			certauto__loop_watch(certauto__loop_of(job->object.cx), job, job->run->in,
+				CERTAUTO__HTTP_IN);
 		if (rc < 0) {
-			certauto__run_failed(job, rc, "%s: the peer closed the socket before it had read everything", path);
+			certauto__run_failed(job, rc,
+				"%s: the peer closed the socket before it had read everything",
+				path);
 			return;
 		}
 	}

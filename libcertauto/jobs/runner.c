@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk through a table. A job is run until it waits; where in the step it stands (stage) and what
- * it waits for (wait) are two things. Nobody runs a job from a callback of libcurl, from another
- * job's turn or from a callback of the host: they only put it on the ready queue. */
+/* The walk through a table. A job is run until it waits; where in the step it stands (stage) and
+ * what it waits for (wait) are two things. Nobody runs a job from a callback of libcurl, from
+ * another job's turn or from a callback of the host: they only put it on the ready queue. */
 #include "jobs/engine.h"
 
 #include <stdlib.h>
@@ -34,18 +34,22 @@ static void begin_undo(certauto_job *job, enum certauto__undoing mode)
 	job->undo_deadline_at = certauto__clock_ms() + CERTAUTO__UNDO_MS;
 	job->stage = CERTAUTO__STAGE_ASK;
 	job->entered = 0;
-	(void)certauto__loop_timer(job);
+	certauto__loop_timer(job);
 }
 
 static void finish(certauto_job *job)
 {
+	if (job->reason.code != 0)
+		certauto__error_move(&job->error, &job->reason);
 	if (job->undo_failed && job->rc >= 0 && job->undoing == CERTAUTO__UNDO_ALL) {
 		if (job->error.code == 0)
-			certauto__error_set(&job->error, CERTAUTO_EROLLBACK, certauto__job_key(job), "could not be taken back");
+			certauto__error_set(&job->error, CERTAUTO_EROLLBACK, certauto__job_key(job),
+				"could not be taken back");
 		job->rc = job->error.code = CERTAUTO_EROLLBACK;
 	}
 	if (job->undo_failed && job->rc < 0 && job->rc != CERTAUTO_EROLLBACK) {
-		/* The first error is the reason; that it could not be taken back is what must be acted on. */
+		/* The first error is the reason; that it could not be taken back is what must be
+		 * acted on. */
 		certauto__error_prefix(&job->error, "could not be taken back, after");
 		job->error.code = CERTAUTO_EROLLBACK;
 		job->rc = CERTAUTO_EROLLBACK;
@@ -82,8 +86,11 @@ static void fail(certauto_job *job, int code)
 {
 	job->stop = 0;
 	if (job->error.code == 0)
-		certauto__error_set(&job->error, code, certauto__job_key(job), "%s", certauto_error_text(code));
+		certauto__error_set(&job->error, code, certauto__job_key(job), "%s",
+			certauto_error_text(code));
 	job->rc = job->error.code;
+	/* Undoing has errors of its own, and is no reason to forget this one. */
+	certauto__error_move(&job->reason, &job->error);
 	certauto__children_stop(job, CERTAUTO_ECANCELED);
 	begin_undo(job, CERTAUTO__UNDO_ALL);
 }
@@ -92,12 +99,15 @@ static void fail(certauto_job *job, int code)
 static void undo_failed(certauto_job *job)
 {
 	size_t i = next_undo(job);
+	const char *message;
 
-	certauto__warn(job, certauto__job_key(job), "step \"%s\" could not be taken back: %s",
-		job->table->steps[job->undo[i].step].name, certauto_error_message(&job->x.error) != NULL ?
-		certauto_error_message(&job->x.error) : "no answer");
-	if (job->rc >= 0 && job->error.code == 0)
+	if (job->error.code == 0)
 		certauto__error_copy(&job->error, &job->x.error);
+	if (job->undoing == CERTAUTO__UNDO_ALL && job->reason.code == 0)
+		certauto__error_copy(&job->reason, &job->error);
+	message = certauto_error_message(&job->error);
+	certauto__warn(job, certauto__job_key(job), "step \"%s\" could not be taken back: %s",
+		job->table->steps[job->undo[i].step].name, message != NULL ? message : "no answer");
 	job->undo[i].kept = 1;
 	job->undo_failed = 1;
 	job->entered = 0;
@@ -126,11 +136,13 @@ static void step_owed(certauto_job *job)
 {
 	const char *name = job_step(job)->name;
 
-	certauto__warn(job, certauto__job_key(job), "%s is still owed: %s", name, certauto_error_message(&job->error));
+	certauto__warn(job, certauto__job_key(job), "%s is still owed: %s", name,
+		certauto_error_message(&job->error));
 	if (!certauto__list_has(&job->owed, name) && certauto__list_add_text(&job->owed, name) < 0)
 		job->sticky = CERTAUTO_ENOMEM;
 	certauto__job_dirty(job);
 	certauto__error_move(&job->owed_error, &job->error);
+	certauto__children_stop(job, CERTAUTO_ECANCELED);
 	next_step(job);
 }
 
@@ -141,7 +153,8 @@ static void step_failed(certauto_job *job, int code)
 		return;
 	}
 	if (job->error.code == 0)
-		certauto__error_set(&job->error, code, certauto__job_key(job), "%s", certauto_error_text(code));
+		certauto__error_set(&job->error, code, certauto__job_key(job), "%s",
+			certauto_error_text(code));
 	if ((job_step(job)->flags & CERTAUTO__OWED) != 0 && job->error.code != CERTAUTO_ECANCELED) {
 		step_owed(job);
 		return;
@@ -201,12 +214,9 @@ static void gone(certauto_job *job)
 
 static int push_own_undo(certauto_job *job)
 {
-	if (job->undoing != CERTAUTO__UNDO_NOT || job_step(job)->undo == NULL)
+	if (job->undoing != CERTAUTO__UNDO_NOT || job->planning || job_step(job)->undo == NULL)
 		return 0;
-	if (certauto__undo_push(job, job->step, job->index) == 0)
-		return 0;
-	job->sticky = CERTAUTO_ENOMEM;
-	return -1;
+	return certauto__undo_push(job, job->step, job->index);
 }
 
 /* A plan really asks what only reads, and lists the rest. */
@@ -230,13 +240,23 @@ static int broken(certauto_job *job)
 {
 	if (job->sticky == 0)
 		return 0;
+	if (job->queue != NULL) {
+		/* It had been parked all the same: nobody would run it. */
+		certauto__queue_remove(job);
+		job_wait(job, CERTAUTO__WAIT_READY);
+	}
 	if (job->undoing != CERTAUTO__UNDO_NOT)
-		certauto__error_set(&job->x.error, job->sticky, NULL, "%s", certauto_error_text(job->sticky));
-	else if (job->sticky == CERTAUTO_ENOMEM)
-		certauto__error_nomem(certauto__job_error_of(job));
+		certauto__error_set(&job->x.error, job->sticky, NULL, "%s",
+			certauto_error_text(job->sticky));
+	else if (job->sticky == CERTAUTO_ENOMEM || job->step >= job->table->n_steps)
+		certauto__error_set(certauto__job_error_of(job), job->sticky,
+			certauto__job_key(job), "%s",
+			certauto_error_text(job->sticky));
 	else
-		certauto__error_set(certauto__job_error_of(job), job->sticky, certauto__job_key(job),
-			"what was learned in step \"%s\" is larger than the limits allow", job_step(job)->name);
+		certauto__error_set(certauto__job_error_of(job), job->sticky,
+			certauto__job_key(job),
+			"what was learned in step \"%s\" is larger than the limits allow",
+			job_step(job)->name);
 	job->sticky = 0;
 	return 1;
 }
@@ -251,15 +271,17 @@ static void asked(certauto_job *job, certauto__verdict verdict)
 			step_through(job);
 			return;
 		}
-		if (push_own_undo(job) == 0)
-			job->stage = CERTAUTO__STAGE_SEND;
+		if (push_own_undo(job) < 0)
+			break;
+		job->stage = CERTAUTO__STAGE_SEND;
 		return;
 	case CERTAUTO__NEXT:
 		step_through(job);
 		return;
 	case CERTAUTO__JOIN:
-		if (push_own_undo(job) == 0)
-			wait_children(job);
+		if (push_own_undo(job) < 0)
+			break;
+		wait_children(job);
 		return;
 	case CERTAUTO__WAIT_AGAIN:
 		wait_again(job);
@@ -271,9 +293,10 @@ static void asked(certauto_job *job, certauto__verdict verdict)
 		gone(job);
 		return;
 	case CERTAUTO__FAILED:
-		break;
+		step_failed(job, CERTAUTO_EINVAL);
+		return;
 	}
-	step_failed(job, CERTAUTO_EINVAL);
+	step_failed(job, CERTAUTO_ENOMEM); /* no record of it, so nothing is done */
 }
 
 static void answered(certauto_job *job, certauto__verdict verdict)
@@ -314,7 +337,8 @@ static void enter_step(certauto_job *job)
 	job->step_since = certauto__clock_ms();
 }
 
-/* Moves on over repetitions and past rows until there is something to ask. 0 = the table is through. */
+/* Moves on over repetitions and past rows until there is something to ask. 0 = the table is
+ * through. */
 static int find_step(certauto_job *job)
 {
 	const struct certauto__step *step;
@@ -322,7 +346,8 @@ static int find_step(certauto_job *job)
 
 	for (; job->step < job->table->n_steps; job->step++, job->index = 0) {
 		step = job_step(job);
-		if (job->index == 0 && !job->entered && (step->flags & CERTAUTO__COMMIT) != 0 && !job->planning) {
+		if (job->index == 0 && !job->entered && (step->flags & CERTAUTO__COMMIT) != 0 &&
+		    !job->planning) {
 			drop_undo(job);
 			job->committed = 1;
 		}
@@ -335,11 +360,17 @@ static int find_step(certauto_job *job)
 
 static void table_through(certauto_job *job)
 {
+	if (broken(job)) {
+		/* What the last step left to note was not noted: without it the record is not
+		 * whole. */
+		fail(job, job->error.code);
+		return;
+	}
 	job->rc = 0;
 	if ((job->flags & CERTAUTO__CHILD_HELD) != 0) {
 		job_wait(job, CERTAUTO__WAIT_HELD);
 		job->timer_at = 0;
-		(void)certauto__loop_timer(job);
+		certauto__loop_timer(job);
 		certauto__peer_give_turn(job);
 		certauto__child_ended(job);
 		return;
@@ -366,6 +397,8 @@ static void stage_ask_undo(certauto_job *job)
 	if (!job->entered)
 		enter_step(job);
 	job->attempts++;
+	job->begun = 0;
+	certauto__error_clear(&job->error);
 	certauto__exchange_reset(&job->x);
 	asked(job, job_step(job)->undo(job, &job->x));
 }
@@ -386,9 +419,17 @@ static void stage_ask(certauto_job *job)
 	}
 	job->attempts++;
 	job->placeholder = 0;
+	job->begun = 0;
 	certauto__error_clear(&job->error);
 	certauto__exchange_reset(&job->x);
 	asked(job, job_step(job)->ask(job, &job->x));
+}
+
+/* No attempt of this step can have taken effect: there is nothing to take back. */
+static void drop_unless_sent(certauto_job *job)
+{
+	if (!job->lost && !job->begun && job->undoing == CERTAUTO__UNDO_NOT)
+		certauto__undo_drop(job, job->step, job->index);
 }
 
 static int uses_peer(const certauto_job *job)
@@ -407,13 +448,16 @@ static int take_place(certauto_job *job)
 	if (certauto__peer_is_closed(peer)) {
 		certauto__error_clear(&job->x.error);
 		certauto__error_copy(&job->x.error, &peer->last);
-		certauto__error_prefix(&job->x.error, "not asked again after %d requests without an answer",
+		certauto__error_prefix(&job->x.error,
+			"not asked again after %d requests without an answer",
 			CERTAUTO__SILENT_MAX);
 		if (job->undoing == CERTAUTO__UNDO_NOT)
 			certauto__error_copy(certauto__job_error_of(job), &job->x.error);
+		drop_unless_sent(job);
 		step_failed(job, CERTAUTO_ENET);
 		return -1;
 	}
+	job->woken = NULL;
 	if (peer->in_flight >= peer->width) {
 		certauto__park(job, &peer->places);
 		return 0;
@@ -427,7 +471,7 @@ static int must_save(certauto_job *job)
 {
 	certauto_job *record;
 
-	if (step_reads(job) && job->x.kind != CERTAUTO__X_CALL)
+	if (job->unsaved || (step_reads(job) && job->x.kind != CERTAUTO__X_CALL))
 		return 0;
 	record = certauto__job_record(job);
 	return record != NULL && record->dirty && !job->planning;
@@ -454,6 +498,7 @@ static void stage_send(certauto_job *job)
 	if (broken(job))
 		verdict = CERTAUTO__FAILED;
 	if (verdict == CERTAUTO__SEND) {
+		job->begun = 1;
 		job->stage = CERTAUTO__STAGE_READ;
 		job_wait(job, CERTAUTO__WAIT_SENT);
 		certauto__run_start(job);
@@ -468,10 +513,7 @@ static void stage_send(certauto_job *job)
 		}
 		return;
 	}
-	if (!job->lost && job->undoing == CERTAUTO__UNDO_NOT)
-		certauto__undo_drop(job, job->step, job->index);
-	if (job->undoing != CERTAUTO__UNDO_NOT)
-		certauto__error_copy(&job->x.error, &job->error);
+	drop_unless_sent(job);
 	step_failed(job, CERTAUTO_EPROTO);
 }
 
@@ -479,6 +521,7 @@ static void stage_send(certauto_job *job)
 
 static void send_again(certauto_job *job, int64_t after_ms)
 {
+	job->begun = 0; /* a definite no; else it counts as lost */
 	job->stage = CERTAUTO__STAGE_SEND;
 	if (after_ms == 0)
 		return;
@@ -497,8 +540,8 @@ static int64_t soon_ms(const certauto_job *job)
 static void refused(certauto_job *job)
 {
 	/* A definite no of this attempt, and none before it can have taken effect. */
-	if (!job->lost && job->undoing == CERTAUTO__UNDO_NOT)
-		certauto__undo_drop(job, job->step, job->index);
+	job->begun = 0;
+	drop_unless_sent(job);
 	if (job->undoing == CERTAUTO__UNDO_NOT) {
 		certauto__error_clear(&job->error);
 		certauto__error_copy(&job->error, &job->x.error);
@@ -562,9 +605,12 @@ static void stage_read(certauto_job *job)
 	}
 	if (judgement == CERTAUTO__SOON) {
 		job->lost = 1;
-		if (++job->n_soon <= CERTAUTO__SOON_MAX && (job->peer == NULL || !certauto__peer_is_closed(job->peer))) {
-			certauto__waiting(job, certauto__job_key(job), 0, "%s: trying again (%d of %d)",
-				certauto_error_message(&job->x.error), job->n_soon, CERTAUTO__SOON_MAX);
+		if (++job->n_soon <= CERTAUTO__SOON_MAX &&
+		    (job->peer == NULL || !certauto__peer_is_closed(job->peer))) {
+			certauto__waiting(job, certauto__job_key(job), 0,
+				"%s: trying again (%d of %d)",
+				certauto_error_message(&job->x.error), job->n_soon,
+				CERTAUTO__SOON_MAX);
 			send_again(job, soon_ms(job));
 			return;
 		}
@@ -609,6 +655,22 @@ static void stage_next(certauto_job *job)
 
 /* ---- the beginning ---- */
 
+/* Facts of another identity are never loaded: what they did is undone, by a child, first. */
+static int adopt_former(certauto_job *job, struct certauto__saved *saved)
+{
+	char *key = certauto__strdup(CERTAUTO__FORMER);
+
+	if (key == NULL || (job->saved = certauto__alloc(sizeof(*job->saved))) == NULL) {
+		certauto__free(key);
+		certauto__saved_free(saved);
+		return certauto__error_nomem(&job->error);
+	}
+	certauto__free(saved->key);
+	saved->key = key;
+	job->saved->children = saved;
+	return 0;
+}
+
 static int adopt_record(certauto_job *job)
 {
 	struct certauto__saved *saved = NULL;
@@ -617,7 +679,6 @@ static int adopt_record(certauto_job *job)
 
 	if (job->journal.load == NULL || job->planning || job->recorded)
 		return 0;
-	job->recorded = 1;
 	rc = certauto__journal_read(job, &saved, &identity, &job->error);
 	if (rc == CERTAUTO_ENOTFOUND) {
 		certauto__error_clear(&job->error);
@@ -625,22 +686,35 @@ static int adopt_record(certauto_job *job)
 	}
 	if (rc < 0)
 		return rc;
+	job->recorded = 1;
 	same = certauto__text_equal(identity, job->identity);
 	certauto__free(identity);
-	if (same)
-		return certauto__job_adopt_saved(job, saved);
-	/* Facts of another identity are never loaded: what they did is undone, by a child, first. */
-	if ((job->saved = certauto__alloc(sizeof(*job->saved))) == NULL) {
-		certauto__saved_free(saved);
-		return certauto__error_nomem(&job->error);
-	}
-	certauto__free(saved->key);
-	if ((saved->key = certauto__strdup(CERTAUTO__FORMER)) == NULL) {
-		certauto__saved_free(saved);
-		return certauto__error_nomem(&job->error);
-	}
-	job->saved->children = saved;
+	return same ? certauto__job_adopt_saved(job, saved) : adopt_former(job, saved);
+}
+
+static int nothing_saved(void *arg, const char *id, const void *data, size_t len,
+	certauto_error *err)
+{
+	(void)arg, (void)id, (void)data, (void)len, (void)err;
 	return 0;
+}
+
+static int nothing_removed(void *arg, const char *id, certauto_error *err)
+{
+	(void)arg, (void)id, (void)err;
+	return 0;
+}
+
+/* What cannot be read, or not be taken over whole, stays as it is for the next run, or for a
+ * person: this one does nothing, and notes nothing. */
+static void leave_record(certauto_job *job, int code)
+{
+	static const struct certauto__journal nowhere = {
+		.save = nothing_saved, .remove = nothing_removed
+	};
+
+	job->journal = nowhere;
+	fail(job, code);
 }
 
 static int settle_former(certauto_job *job)
@@ -652,21 +726,38 @@ static int settle_former(certauto_job *job)
 		saved = certauto__saved_take(job->saved, job->table->name, CERTAUTO__FORMER);
 	if (saved == NULL)
 		return 0;
-	child = certauto__child_start(job, job->table, CERTAUTO__FORMER, job->env, NULL, job->peer, 0);
+	child = certauto__child_start(job, job->table, CERTAUTO__FORMER, job->env, NULL,
+		job->peer, 0);
 	if (child == NULL) {
-		certauto__saved_free(saved);
+		job->saved->children = saved; /* it was the only one of its key, and came first */
 		return -1;
 	}
-	child->settling = 1;
-	return certauto__job_adopt_saved(child, saved) < 0 ? -1 : 1;
+	certauto__child_settle(child, saved);
+	return 1;
 }
 
-/* A job that only takes back: first what its children of the earlier run have done, then its own. */
+/* What the former run left with others that are no longer configured: it stays in the record. */
+static void keep_former(certauto_job *job)
+{
+	certauto_job *child = certauto__child(job, job->table, 0);
+	struct certauto__saved **at;
+
+	if (child == NULL || child->saved == NULL || child->saved->children == NULL)
+		return;
+	for (at = &job->saved->children; *at != NULL; at = &(*at)->next)
+		;
+	*at = child->saved->children;
+	child->saved->children = NULL;
+	certauto__job_dirty(job);
+}
+
+/* A job that only takes back: first what its children of the earlier run have done, then its
+ * own. */
 static void start_settling(certauto_job *job)
 {
 	job->rc = 0;
 	begin_undo(job, CERTAUTO__UNDO_ALL);
-	if (certauto__children_settle(job) == 0)
+	if (certauto__children_settle(job) == 0 && job->sticky == 0)
 		return;
 	job->stage = CERTAUTO__STAGE_START;
 	if (job->n_live > 0)
@@ -683,22 +774,25 @@ static void stage_start(certauto_job *job)
 		return;
 	}
 	if (job->settling == 2) {
-		if (certauto__children_undo_failed(job, &job->error))
+		if (certauto__children_undo_failed(job, &job->reason) || job->sticky != 0)
 			job->undo_failed = 1;
+		job->sticky = 0;
 		job->stage = CERTAUTO__STAGE_ASK;
 		return;
 	}
 	if ((job->flags & CERTAUTO__CHILD_TURN) != 0 && !certauto__peer_take_turn(job))
 		return;
 	if (job->n_started > 0 && certauto__children_errors(job, NULL) > 0) {
-		certauto__error_prefix(&job->error, "what an earlier run left could not be taken back");
+		certauto__error_prefix(&job->error,
+			"what an earlier run left could not be taken back");
 		job->error.code = CERTAUTO_EROLLBACK;
 		fail(job, CERTAUTO_EROLLBACK);
 		return;
 	}
+	keep_former(job);
 	certauto__children_drop(job, job->table);
 	if ((rc = adopt_record(job)) < 0) {
-		fail(job, rc);
+		leave_record(job, rc);
 		return;
 	}
 	if ((rc = settle_former(job)) != 0) {
@@ -711,34 +805,57 @@ static void stage_start(certauto_job *job)
 	job->stage = CERTAUTO__STAGE_ASK;
 }
 
+/* A queue has failed this record, or the time is over: then what is left stays in the record. */
+static void undo_stopped(certauto_job *job)
+{
+	int refused = job->refused;
+	size_t i;
+
+	job->refused = 0;
+	if (next_undo(job) != job->n_undo)
+		undo_failed(job);
+	for (i = 0; i < job->n_undo && !refused; i++)
+		job->undo[i].kept = 1;
+}
+
+/* There is no way back any more: what is still owed is short, and is best done now. */
+static void owed_stopped(certauto_job *job, int code)
+{
+	if (job->error.code == 0)
+		certauto__error_set(&job->error, code, certauto__job_key(job), "%s",
+			certauto_error_text(code));
+	if (job->deadline_at == 0) {
+		/* But not without end: the next owed step has as long as an undo has. */
+		job->deadline_at = certauto__clock_ms() + CERTAUTO__UNDO_MS;
+		certauto__loop_timer(job);
+	}
+	step_owed(job);
+}
+
 /* A cancel or deadline that came while the job waited. */
 static void act_on_stop(certauto_job *job)
 {
 	int code = job->stop;
-	size_t i;
 
 	job->stop = 0;
 	certauto__run_stop(job);
 	certauto__peer_release(job);
+	certauto__peer_pass(job);
 	if (job->undoing != CERTAUTO__UNDO_NOT) {
-		/* The time for undoing is over: what is left stays in the record. */
-		if (next_undo(job) != job->n_undo)
-			undo_failed(job);
-		for (i = 0; i < job->n_undo; i++)
-			job->undo[i].kept = 1;
+		undo_stopped(job);
 		return;
 	}
-	if (job->stage == CERTAUTO__STAGE_SEND && !job->lost)
-		certauto__undo_drop(job, job->step, job->index);
-	if (job->step < job->table->n_steps && (job_step(job)->flags & CERTAUTO__OWED) != 0) {
-		/* There is no way back any more: what is still owed is short, and is best done now. */
-		if (job->error.code == 0)
-			certauto__error_set(&job->error, code, certauto__job_key(job), "%s", certauto_error_text(code));
-		step_owed(job);
+	job->refused = 0;
+	if (job->stage == CERTAUTO__STAGE_SEND)
+		drop_unless_sent(job);
+	if (job->stage != CERTAUTO__STAGE_START && job->step < job->table->n_steps &&
+	    (job_step(job)->flags & CERTAUTO__OWED) != 0) {
+		owed_stopped(job, code);
 		return;
 	}
 	if (job->error.code == 0)
-		certauto__error_set(&job->error, code, certauto__job_key(job), code == CERTAUTO_ECANCELED ?
+		certauto__error_set(&job->error, code, certauto__job_key(job),
+			code == CERTAUTO_ECANCELED ?
 			"cancelled in step \"%s\"" : "the deadline has passed in step \"%s\"",
 			job->step < job->table->n_steps ? job_step(job)->name : "end");
 	fail(job, code);
@@ -776,11 +893,11 @@ static void turn_once(certauto_job *job)
 
 void certauto__job_turn(certauto_job *job)
 {
-	/* Its last reference may go in its own turn: the loop drops its own when the job has ended. */
+	/* Its last reference may go in its own turn: the loop drops its own when it has ended. */
 	certauto__object_ref(job);
-	/* An exchange may end inside its start (a refused socket): then the job stands in line again, and
-	 * is run when its turn comes. */
-	while (job->wait == CERTAUTO__WAIT_READY && job->queue == NULL)
+	/* An exchange may end inside its start (a refused socket): then the job stands in line
+	 * again, and is run when its turn comes. */
+	while (job->wait == CERTAUTO__WAIT_READY && job->queue == NULL && !job->object.cx->ending)
 		turn_once(job);
 	certauto__object_unref(job);
 }
