@@ -69,8 +69,9 @@ static int check_families(const struct certauto__config *config, const struct ce
 		for (j = 0; j < i; j++)
 			if (strncmp(keys->items[i], keys->items[j], 3) == 0)
 				return certauto__config_fail(config, node,
-					"keys \"%s\" and \"%s\" are of one kind: a listener serves one "
-					"ECDSA and one RSA certificate", keys->items[j], keys->items[i]);
+					"keys \"%s\" and \"%s\" are of one kind: a listener "
+					"serves one ECDSA and one RSA certificate",
+					keys->items[j], keys->items[i]);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "store/files.h"
 
 #define PREFLIGHT_LEN 65536
+#define PREFLIGHT_BLOCK 4096 /* random, and repeated: what is read back is of this run */
 
 static int write_and_read_back(int fd, unsigned char *data, unsigned char *back)
 {
@@ -36,13 +37,15 @@ static int try_write(const struct certauto__dir *root, certauto_error *err)
 	unsigned char *data = certauto__alloc(2 * PREFLIGHT_LEN);
 	char name[32];
 	int fd = -1, rc;
+	size_t at;
 
 	if (data == NULL)
 		return certauto__error_nomem(err);
-	/* Zeros would take no room on a file system that compresses. */
-	if ((rc = certauto__random(data, PREFLIGHT_LEN, err)) < 0 ||
+	if ((rc = certauto__random(data, PREFLIGHT_BLOCK, err)) < 0 ||
 	    (rc = certauto__temporary_name(name, sizeof(name), err)) < 0)
 		goto out;
+	for (at = PREFLIGHT_BLOCK; at < PREFLIGHT_LEN; at += PREFLIGHT_BLOCK)
+		memcpy(data + at, data, PREFLIGHT_BLOCK);
 	fd = openat(root->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = certauto__files_errno(err, errno, "cannot make a file in", root, NULL);
@@ -57,23 +60,6 @@ static int try_write(const struct certauto__dir *root, certauto_error *err)
 out:
 	certauto__free(data);
 	return rc;
-}
-
-/* Each directory below dir, as many levels down as there are, and their temporaries. */
-static void sweep_below(const struct certauto__dir *dir, int levels)
-{
-	struct certauto__dir inner = CERTAUTO__DIR;
-	certauto__list names = {0};
-	size_t i;
-
-	certauto__dir_sweep(dir);
-	if (levels > 0 && certauto__dir_list(dir, &names, NULL) == 0)
-		for (i = 0; i < names.n; i++)
-			if (certauto__dir_open(&inner, dir, names.items[i], 0, NULL) == 0) {
-				sweep_below(&inner, levels - 1);
-				certauto__dir_close(&inner);
-			}
-	certauto__list_free(&names);
 }
 
 int certauto__files_preflight(certauto_store *store, certauto_error *err)
@@ -92,7 +78,7 @@ int certauto__files_preflight(certauto_store *store, certauto_error *err)
 	if (rc == 0)
 		rc = try_write(&root, err);
 	if (rc == 0)
-		sweep_below(&root, 4); /* certs/<name>/<key>/<generation> */
+		certauto__dir_sweep(&root, 4); /* certs/<name>/<key>/<generation> */
 	certauto__dir_close(&root);
 	return rc;
 }

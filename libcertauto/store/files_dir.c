@@ -294,18 +294,30 @@ int certauto__dir_remove(const struct certauto__dir *dir, const char *name, cert
 	return rc;
 }
 
-/* A sweep that fails harms nothing: the temporaries stay for the next one. */
-void certauto__dir_sweep(const struct certauto__dir *dir)
+static void sweep_one(const struct certauto__dir *dir, const char *name)
 {
-	certauto__list names = {0};
 	struct stat st;
+
+	if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
+	    st.st_mtime < time(NULL) - STALE_S)
+		(void)unlinkat(dir->fd, name, 0);
+}
+
+/* A sweep that fails harms nothing: the temporaries stay for the next one. */
+void certauto__dir_sweep(const struct certauto__dir *dir, int levels)
+{
+	struct certauto__dir inner = CERTAUTO__DIR;
+	certauto__list names = {0};
 	size_t i;
 
-	if (certauto__dir_list(dir, &names, NULL) == 0)
-		for (i = 0; i < names.n; i++)
-			if (certauto__text_starts(names.items[i], CERTAUTO__TEMPORARY) &&
-			    fstatat(dir->fd, names.items[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-			    !S_ISDIR(st.st_mode) && st.st_mtime < time(NULL) - STALE_S)
-				(void)unlinkat(dir->fd, names.items[i], 0);
+	(void)certauto__dir_list(dir, &names, NULL);
+	for (i = 0; i < names.n; i++) {
+		if (certauto__text_starts(names.items[i], CERTAUTO__TEMPORARY))
+			sweep_one(dir, names.items[i]);
+		if (levels > 0 && certauto__dir_open(&inner, dir, names.items[i], 0, NULL) == 0) {
+			certauto__dir_sweep(&inner, levels - 1);
+			certauto__dir_close(&inner);
+		}
+	}
 	certauto__list_free(&names);
 }

@@ -65,8 +65,9 @@ int certauto__file_link(const struct certauto__dir *dir, const char *name, const
 	certauto_error *err);
 /* Directory name in dir and the files in it. Absence is success. */
 int certauto__dir_remove(const struct certauto__dir *dir, const char *name, certauto_error *err);
-/* Temporaries of ours in dir that nobody can be writing any more, as they are over an hour old. */
-void certauto__dir_sweep(const struct certauto__dir *dir);
+/* Removes the temporaries of ours in dir, and in what is up to so many levels below it, that nobody
+ * can be writing any more, as they are over an hour old. */
+void certauto__dir_sweep(const struct certauto__dir *dir, int levels);
 
 /* Random name of a temporary; size at least 32. */
 int certauto__temporary_name(char *out, size_t size, certauto_error *err);

@@ -140,6 +140,8 @@ static void sweep(const char *name, int (*act)(struct scene *), struct scene *s,
 	long n, live;
 	int rc;
 
+	/* mbedTLS 2.28 keeps a table of the curve in a key that has signed: not a leak. */
+	assert_int_equal(act(s), 0);
 	for (sticky = 0; sticky <= 1; sticky++) {
 		for (n = 0;; n++) {
 			live = n_live;

@@ -45,7 +45,8 @@ static int call_step(certauto_job *job, certauto__exchange *x)
 	note("+", name);
 	if (certauto__text_equal(diary.fail_at, name) && diary.fail_times != 0) {
 		diary.fail_times--;
-		return certauto__error_set(&x->error, CERTAUTO_EREFUSED, name, "%s was refused", name);
+		return certauto__error_set(&x->error, CERTAUTO_EREFUSED, name, "%s was refused",
+			name);
 	}
 	return 0;
 }
@@ -56,7 +57,8 @@ static int call_undo(certauto_job *job, certauto__exchange *x)
 
 	note("-", name);
 	if (certauto__text_equal(diary.fail_undo, name))
-		return certauto__error_set(&x->error, CERTAUTO_EREFUSED, name, "undo of %s was refused", name);
+		return certauto__error_set(&x->error, CERTAUTO_EREFUSED, name,
+			"undo of %s was refused", name);
 	return 0;
 }
 
@@ -86,16 +88,26 @@ STEP(b)
 STEP(c)
 STEP(d)
 
-#define ROW(letter, bits) { .name = #letter, .ask = ask_##letter, .read = read_##letter, .undo = undo_##letter, .flags = bits }
+#define ROW(letter, bits) \
+	{ \
+		.name = #letter, .ask = ask_##letter, .read = read_##letter, \
+		.undo = undo_##letter, .flags = bits \
+	}
 
 static const struct certauto__step plain_steps[] = { ROW(a, 0), ROW(b, 0), ROW(c, 0) };
 static const struct certauto__table plain = { .name = "plain", .steps = plain_steps, .n_steps = 3 };
-static const struct certauto__step always_steps[] = { ROW(a, CERTAUTO__ALWAYS), ROW(b, 0), ROW(c, 0) };
-static const struct certauto__table always = { .name = "always", .steps = always_steps, .n_steps = 3 };
+static const struct certauto__step always_steps[] = {
+	ROW(a, CERTAUTO__ALWAYS), ROW(b, 0), ROW(c, 0)
+};
+static const struct certauto__table always = {
+	.name = "always", .steps = always_steps, .n_steps = 3
+};
 static const struct certauto__step commit_steps[] = {
 	ROW(a, 0), ROW(b, 0), ROW(c, CERTAUTO__COMMIT | CERTAUTO__OWED), ROW(d, CERTAUTO__OWED)
 };
-static const struct certauto__table commit = { .name = "commit", .steps = commit_steps, .n_steps = 4 };
+static const struct certauto__table commit = {
+	.name = "commit", .steps = commit_steps, .n_steps = 4
+};
 
 /* ---- a journal in memory ---- */
 
@@ -113,7 +125,8 @@ static int memory_save(void *arg, const char *id, const void *data, size_t len, 
 static int memory_load(void *arg, const char *id, certauto__buffer *out, certauto_error *err)
 {
 	(void)arg, (void)id, (void)err;
-	return record.len == 0 ? CERTAUTO_ENOTFOUND : certauto__buffer_add(out, record.data, record.len);
+	return record.len == 0 ? CERTAUTO_ENOTFOUND :
+		certauto__buffer_add(out, record.data, record.len);
 }
 
 static int memory_remove(void *arg, const char *id, certauto_error *err)
@@ -146,7 +159,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static certauto_job *start(certauto_context *cx, const struct certauto__table *table, const char *identity, int64_t deadline_ms)
+static certauto_job *start(certauto_context *cx, const struct certauto__table *table,
+	const char *identity, int64_t deadline_ms)
 {
 	struct certauto__start s;
 	certauto_job *job;
@@ -186,7 +200,8 @@ static void test_runner__failure_undoes_in_reverse(void **state)
 	assert_int_equal(run(*state, &plain), CERTAUTO_EREFUSED);
 	/* c was refused definitely: it has nothing to take back. */
 	assert_string_equal(diary.text, "+a +b +c -b -a ");
-	assert_string_equal(certauto_error_message(certauto_context_error(*state)), "c was refused");
+	assert_string_equal(certauto_error_message(certauto_context_error(*state)),
+		"c was refused");
 }
 
 static void test_runner__always_is_undone_after_success(void **state)
@@ -219,7 +234,8 @@ static void test_runner__failed_undo_is_kept_and_told(void **state)
 	assert_int_equal(run(*state, &plain), CERTAUTO_EROLLBACK);
 	assert_string_equal(diary.text, "+a +b +c -b -a ");
 	assert_non_null(strstr(certauto__buffer_text(&record), "\"undo\":[[\"b\",0]]"));
-	assert_non_null(strstr(certauto_error_message(certauto_context_error(*state)), "c was refused"));
+	assert_non_null(strstr(certauto_error_message(certauto_context_error(*state)),
+		"c was refused"));
 }
 
 static void test_runner__a_killed_run_goes_on_from_its_facts(void **state)
@@ -239,7 +255,8 @@ static void test_runner__a_killed_run_goes_on_from_its_facts(void **state)
 	diary.fail_at = "c";
 	diary.fail_times = -1;
 	assert_int_equal(run(*state, &plain), CERTAUTO_EREFUSED);
-	/* What the first run did is taken back by the second. c may have been sent by it: undone too. */
+	/* What the first run did is taken back by the second. c may have been sent by it: it is
+	 * undone too. */
 	assert_string_equal(diary.text, "+a +b +c -c -b -a ");
 }
 
@@ -315,7 +332,8 @@ static certauto__verdict ask_children(certauto_job *job, certauto__exchange *x)
 	certauto__children_par(job, 2);
 	for (i = 0; i < diary.n_children; i++) {
 		snprintf(key, sizeof(key), "k%d", i);
-		if (certauto__child_start(job, &plain, key, NULL, NULL, NULL, CERTAUTO__CHILD_HELD) == NULL)
+		if (certauto__child_start(job, &plain, key, NULL, NULL, NULL,
+		    CERTAUTO__CHILD_HELD) == NULL)
 			return CERTAUTO__FAILED;
 	}
 	return CERTAUTO__JOIN;
@@ -336,7 +354,8 @@ static int revive_plain(certauto_job *job, const char *table, const char *key,
 }
 
 static const struct certauto__step parent_steps[] = {
-	{ .name = "children", .ask = ask_children, .undo = undo_children, .flags = CERTAUTO__ALWAYS },
+	{ .name = "children", .ask = ask_children, .undo = undo_children,
+		.flags = CERTAUTO__ALWAYS },
 	ROW(d, 0)
 };
 static const struct certauto__table parent = {
@@ -417,10 +436,14 @@ static certauto__verdict ask_hanging(certauto_job *job, certauto__exchange *x)
 	return certauto__ask_proc(x);
 }
 
-static const struct certauto__step cat_step = { .name = "cat", .ask = ask_program, .read = read_program };
+static const struct certauto__step cat_step = {
+	.name = "cat", .ask = ask_program, .read = read_program
+};
 static const struct certauto__table cat = { .name = "cat", .steps = &cat_step, .n_steps = 1 };
 static const struct certauto__step missing_step = { .name = "missing", .ask = ask_missing };
-static const struct certauto__table missing = { .name = "missing", .steps = &missing_step, .n_steps = 1 };
+static const struct certauto__table missing = {
+	.name = "missing", .steps = &missing_step, .n_steps = 1
+};
 static const struct certauto__step flood_step = { .name = "flood", .ask = ask_hanging };
 static const struct certauto__table flood = { .name = "flood", .steps = &flood_step, .n_steps = 1 };
 
@@ -433,7 +456,8 @@ static void test_program__input_and_output(void **state)
 static void test_program__missing_is_told(void **state)
 {
 	assert_int_equal(run(*state, &missing), CERTAUTO_ENOTFOUND);
-	assert_non_null(strstr(certauto_error_message(certauto_context_error(*state)), "/nonexistent/program"));
+	assert_non_null(strstr(certauto_error_message(certauto_context_error(*state)),
+		"/nonexistent/program"));
 }
 
 static void test_program__endless_output_is_ended(void **state)
@@ -441,25 +465,27 @@ static void test_program__endless_output_is_ended(void **state)
 	assert_int_equal(run(*state, &flood), CERTAUTO_EPROTO);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_runner__steps_in_order_and_no_record_left, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__failure_undoes_in_reverse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__always_is_undone_after_success, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__commit_leaves_no_way_back_and_owes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__failed_undo_is_kept_and_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__a_killed_run_goes_on_from_its_facts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__another_identity_is_undone_first, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__cancel_undoes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__deadline_undoes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_runner__second_cancel_leaves_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_children__held_ones_are_released_at_the_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_children__one_failure_fails_the_parent_after_all_have_ended, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_children__left_by_a_kill_are_revived_and_released, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_program__input_and_output, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_program__missing_is_told, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_program__endless_output_is_ended, setup, teardown),
+		TEST(test_runner__steps_in_order_and_no_record_left),
+		TEST(test_runner__failure_undoes_in_reverse),
+		TEST(test_runner__always_is_undone_after_success),
+		TEST(test_runner__commit_leaves_no_way_back_and_owes),
+		TEST(test_runner__failed_undo_is_kept_and_told),
+		TEST(test_runner__a_killed_run_goes_on_from_its_facts),
+		TEST(test_runner__another_identity_is_undone_first),
+		TEST(test_runner__cancel_undoes),
+		TEST(test_runner__deadline_undoes),
+		TEST(test_runner__second_cancel_leaves_at_once),
+		TEST(test_children__held_ones_are_released_at_the_end),
+		TEST(test_children__one_failure_fails_the_parent_after_all_have_ended),
+		TEST(test_children__left_by_a_kill_are_revived_and_released),
+		TEST(test_program__input_and_output),
+		TEST(test_program__missing_is_told),
+		TEST(test_program__endless_output_is_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

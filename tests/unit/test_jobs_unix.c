@@ -139,13 +139,14 @@ static void test_unix__a_socket_that_is_not_there_is_told(void **state)
 	certauto_job_free(job);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_unix__answer_is_read_to_its_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unix__cancel_lets_a_command_end_before_it_is_undone, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(test_unix__a_socket_that_is_not_there_is_told, setup, teardown),
+		TEST(test_unix__answer_is_read_to_its_end),
+		TEST(test_unix__cancel_lets_a_command_end_before_it_is_undone),
+		TEST(test_unix__a_socket_that_is_not_there_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
