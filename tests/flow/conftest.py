@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -26,16 +27,30 @@ BINARY = os.environ.get("CERTAUTO_BIN", os.path.join(os.path.dirname(TESTS), "bu
 _numbers = itertools.count(1)
 
 
+def _make_temporary():
+    """One folder for everything that is made, removed when we end.
+
+    The workers of pytest-xdist do not clean up after Ctrl-C, and may live for a moment longer.
+    """
+    folder = tempfile.mkdtemp(prefix="certauto-")
+    os.chmod(folder, 0o711)  # one test is another user
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+    def remove():
+        end = time.monotonic() + 5
+        while os.path.exists(folder) and time.monotonic() < end:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+
+
 def pytest_configure(config):
     """Refuse to run without a program: tests that are skipped silently prove nothing."""
     if not os.access(BINARY, os.X_OK):
         pytest.exit(f"no program to test at {BINARY}: run make, or set CERTAUTO_BIN", returncode=2)
     exit_on_sigterm()
     if not hasattr(config, "workerinput"):
-        # The workers of pytest-xdist do not clean up after Ctrl-C, so everything they make is put
-        # into one folder that goes with us.
-        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="certauto-")
-        atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+        _make_temporary()
 
 
 class FlowLab(Lab):

@@ -1,6 +1,7 @@
 """The configuration that docs/targets/ hands to users is one the servers accept."""
 
 import os
+import pathlib
 import re
 import subprocess
 
@@ -16,19 +17,20 @@ def snippet(page, language):
         return re.search(rf"```{language}\n(.*?)```", file.read(), re.S)[1]
 
 
-def test_docs__haproxy_accepts_the_snippet(tmp_path):
+def test_docs__haproxy_accepts_the_snippet(lab):
     text = snippet("haproxy.md", "haproxy")
-    (tmp_path / "acme.map").touch()
-    (tmp_path / "certs").mkdir()
+    folder = pathlib.Path(lab.new_folder("docs"))
+    (folder / "acme.map").touch()
+    (folder / "certs").mkdir()
     for old, new in (
-        ("/etc/haproxy/", f"{tmp_path}/"),
-        ("/run/haproxy/", f"{tmp_path}/"),
+        ("/etc/haproxy/", f"{folder}/"),
+        ("/run/haproxy/", f"{folder}/"),
         ("bind :80", f"bind 127.0.0.1:{ports.free_port()}"),
         ("bind :443", f"bind 127.0.0.1:{ports.free_port()}"),
     ):
         assert old in text
         text = text.replace(old, new)
-    config = tmp_path / "haproxy.cfg"
+    config = folder / "haproxy.cfg"
     config.write_text(text)
     run = subprocess.run(
         ["haproxy", "-c", "-f", config], capture_output=True, text=True, check=False

@@ -3,7 +3,7 @@
 import os
 
 from . import ports
-from .proc import Server
+from .proc import Server, wait_until
 
 CONFIG = """\
 {user}
@@ -69,6 +69,16 @@ class Nginx(Server):
     def reload_argv(self):
         """The command that makes nginx read its files again."""
         return self.argv_base + ["-s", "reload"]
+
+    def settle(self):
+        """Wait for the end of a reload: until then the old worker takes connections, too."""
+        pid = self.process.pid
+
+        def alone():
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+                return len(children.read().split()) == 1
+
+        wait_until(alone, "the old worker of nginx to end")
 
     def ready(self):
         return ports.answers(self.http_port) and (not self.has_tls or ports.answers(self.tls_port))
