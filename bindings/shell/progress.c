@@ -198,6 +198,7 @@ static struct line *line_for(const char *subject)
 	text_free(&line->step);
 	memset(line, 0, sizeof(*line));
 	text_add(&line->subject, subject);
+	progress.drawn_ms = 0; /* who is new is shown at once, however short the run */
 	return line;
 }
 
