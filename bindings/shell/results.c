@@ -117,11 +117,13 @@ static void count(struct results *results, const char *outcome)
 
 static struct json *load_status(struct shell *shell)
 {
+	const struct strings *operands = &shell->options.operands;
 	struct json *status = NULL;
 	char *text = NULL;
 
 	/* Only to say more: without it less is said. */
-	if (certauto_fleet_dup_status(&text, shell->fleet) == 0)
+	if (certauto_fleet_dup_status(&text, shell->fleet, operands->n > 0 ?
+			(const char *const *)operands->items : NULL, operands->n) == 0)
 		status = json_parse(text);
 	certauto_mem_free(text);
 	return status;

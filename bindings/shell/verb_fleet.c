@@ -171,7 +171,8 @@ static int plan_deploy(struct shell *shell)
 	struct json *status;
 	struct text rows = {0};
 	char *text = NULL;
-	int rc = certauto_fleet_dup_status(&text, shell->fleet);
+	int rc = certauto_fleet_dup_status(&text, shell->fleet, names_of(shell),
+		shell->options.operands.n);
 
 	if (rc < 0)
 		return say_failure(shell, rc);

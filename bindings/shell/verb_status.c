@@ -141,7 +141,7 @@ int run_status(struct shell *shell)
 
 	if (exit_status != STATUS_DONE)
 		return exit_status;
-	if ((rc = certauto_fleet_dup_status(&text, shell->fleet)) < 0)
+	if ((rc = certauto_fleet_dup_status(&text, shell->fleet, NULL, 0)) < 0)
 		return say_failure(shell, rc);
 	if (shell->json) {
 		text_printf(&out, "%s\n", text);

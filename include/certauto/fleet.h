@@ -86,10 +86,11 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_gc(certauto_fleet *fleet, in
  *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_results(char **out, certauto_fleet *fleet);
 
-/** State of all certificates, as JSON (certauto-status(7)); *out belongs to the caller. Reads the
- *  store.
- *  @return 0, CERTAUTO_EIO.  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_status(char **out, certauto_fleet *fleet);
+/** State of the certificates names, NULL = all, as JSON (certauto-status(7)); *out belongs to the
+ *  caller. Reads the store.
+ *  @return 0, CERTAUTO_ENOTFOUND (no such certificate), CERTAUTO_EIO.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_status(char **out, certauto_fleet *fleet,
+	const char *const *names, size_t n_names);
 
 /** What renew would do now, as JSON: [{"name","key","action","why"}], action "issue", "renew",
  *  "deploy", "settle" or "nothing"; *out belongs to the caller. Reads the store; no network.

@@ -89,6 +89,27 @@ struct certauto__certificate *certauto__fleet_find_certificate(const certauto_fl
 	return NULL;
 }
 
+int certauto__fleet_named(const struct certauto__certificate **out, const certauto_fleet *fleet,
+	const char *name, certauto_error *err)
+{
+	certauto__buffer list = CERTAUTO__BUFFER(512);
+	size_t i;
+	int rc;
+
+	if (name == NULL)
+		return certauto__error_set(err, CERTAUTO_EINVAL, NULL, "a name is NULL");
+	if ((*out = certauto__fleet_find_certificate(fleet, name)) != NULL)
+		return 0;
+	for (i = 0; i < fleet->n_certificates; i++)
+		certauto__buffer_printf(&list, "%s%s", i > 0 ? ", " : "",
+			fleet->certificates[i].name);
+	rc = certauto__error_set(err, CERTAUTO_ENOTFOUND, name,
+		"there is no certificate \"%.80s\"; there are: %s", name,
+		list.len > 0 ? certauto__buffer_text(&list) : "none");
+	certauto__buffer_free(&list);
+	return rc;
+}
+
 /* ---- accounts ---- */
 
 /* Not silently left out: who writes it counts on it. */

@@ -310,9 +310,19 @@ int certauto_fleet_dup_results(char **out, certauto_fleet *fleet)
 	return tell(out, fleet, certauto__fleet_results);
 }
 
-int certauto_fleet_dup_status(char **out, certauto_fleet *fleet)
+int certauto_fleet_dup_status(char **out, certauto_fleet *fleet, const char *const *names,
+	size_t n_names)
 {
-	return tell(out, fleet, certauto__fleet_status);
+	certauto_context *cx = certauto_fleet_context(fleet);
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL)
+		rc = is_null(&cx->error, "fleet_dup_status");
+	else
+		rc = certauto__fleet_status(out, fleet, names, n_names, &cx->error);
+	return certauto__leave(cx, rc);
 }
 
 int certauto_fleet_dup_plan(char **out, certauto_fleet *fleet)

@@ -62,6 +62,9 @@ int certauto__fleet_make(certauto_fleet **out, certauto_context *cx, const char 
 	const void *data, size_t len, certauto_error *err);
 certauto_account *certauto__fleet_find_account(const certauto_fleet *fleet, const char *name);
 certauto_target *certauto__fleet_find_target(const certauto_fleet *fleet, const char *name);
+/* As a caller names it: CERTAUTO_ENOTFOUND lists those that there are. */
+int certauto__fleet_named(const struct certauto__certificate **out, const certauto_fleet *fleet,
+	const char *name, certauto_error *err);
 struct certauto__certificate *certauto__fleet_find_certificate(const certauto_fleet *fleet,
 	const char *name);
 

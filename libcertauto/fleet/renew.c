@@ -232,22 +232,6 @@ static void run_free(void *arg)
 	certauto__free(run);
 }
 
-static int unknown_certificate(const certauto_fleet *fleet, const char *name, certauto_error *err)
-{
-	certauto__buffer list = CERTAUTO__BUFFER(512);
-	size_t i;
-	int rc;
-
-	for (i = 0; i < fleet->n_certificates; i++)
-		certauto__buffer_printf(&list, "%s%s", i > 0 ? ", " : "",
-			fleet->certificates[i].name);
-	rc = certauto__error_set(err, CERTAUTO_ENOTFOUND, name,
-		"there is no certificate \"%.80s\"; there are: %s", name,
-		list.len > 0 ? certauto__buffer_text(&list) : "none");
-	certauto__buffer_free(&list);
-	return rc;
-}
-
 /* Each once, however often it is named: two jobs would wait for one lock. */
 static int add_certificate(struct certauto__run *run,
 	const struct certauto__certificate *certificate)
@@ -267,6 +251,7 @@ static int choose(struct certauto__run *run, const char *const *names, size_t n_
 	const struct certauto__certificate *certificate;
 	certauto_fleet *fleet = run->fleet;
 	size_t i;
+	int rc;
 
 	run->certificates =
 		certauto__alloc((fleet->n_certificates + 1) * sizeof(*run->certificates));
@@ -278,10 +263,8 @@ static int choose(struct certauto__run *run, const char *const *names, size_t n_
 		return 0;
 	}
 	for (i = 0; i < n_names; i++) {
-		if (names[i] == NULL)
-			return certauto__error_set(err, CERTAUTO_EINVAL, NULL, "a name is NULL");
-		if ((certificate = certauto__fleet_find_certificate(fleet, names[i])) == NULL)
-			return unknown_certificate(fleet, names[i], err);
+		if ((rc = certauto__fleet_named(&certificate, fleet, names[i], err)) < 0)
+			return rc;
 		add_certificate(run, certificate);
 	}
 	return 0;

@@ -5,7 +5,9 @@
 #include "fleet/fleet.h"
 
 /* JSON texts for the caller of the public API (certauto_mem_free()). */
-int certauto__fleet_status(char **out, const certauto_fleet *fleet, certauto_error *err);
+/* names NULL = all */
+int certauto__fleet_status(char **out, const certauto_fleet *fleet, const char *const *names,
+	size_t n_names, certauto_error *err);
 int certauto__fleet_plan(char **out, const certauto_fleet *fleet, certauto_error *err);
 int certauto__fleet_results(char **out, const certauto_fleet *fleet, certauto_error *err);
 

@@ -126,20 +126,37 @@ static int give(char **out, certauto__buffer *text, certauto_error *err)
 	return 0;
 }
 
-int certauto__fleet_status(char **out, const certauto_fleet *fleet, certauto_error *err)
+static int write_certificates(certauto__json *w, const certauto_fleet *fleet,
+	const char *const *names, size_t n_names, certauto_error *err)
+{
+	const struct certauto__certificate *certificate;
+	size_t i, n = names != NULL ? n_names : fleet->n_certificates;
+	int rc;
+
+	for (i = 0; i < n; i++) {
+		certificate = &fleet->certificates[i];
+		if (names != NULL &&
+		    (rc = certauto__fleet_named(&certificate, fleet, names[i], err)) < 0)
+			return rc;
+		if ((rc = write_certificate(w, fleet, certificate, err)) < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int certauto__fleet_status(char **out, const certauto_fleet *fleet, const char *const *names,
+	size_t n_names, certauto_error *err)
 {
 	certauto__buffer text = CERTAUTO__BUFFER(REPORT_MAX);
 	certauto__json w;
-	size_t i;
-	int rc = 0;
+	int rc;
 
 	certauto__json_start(&w, &text, 0);
 	certauto__json_object(&w);
 	certauto__json_put_number(&w, "version", 1);
 	certauto__json_key(&w, "certificates");
 	certauto__json_array(&w);
-	for (i = 0; i < fleet->n_certificates && rc == 0; i++)
-		rc = write_certificate(&w, fleet, &fleet->certificates[i], err);
+	rc = write_certificates(&w, fleet, names, n_names, err);
 	certauto__json_array_end(&w);
 	certauto__json_object_end(&w);
 	if (rc == 0)

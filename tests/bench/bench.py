@@ -462,6 +462,9 @@ How to read it:
   connection.
 - *Bare libcurl* is a program of 25 lines that fetches the directory (`tests/bench/bare.c`):
   start-up, TLS and its memory are the floor for everybody who uses libcurl.
+- *CPU*: half of the instructions certauto runs for one name are mbedTLS computing ECDSA: the new
+  key, and a signature for each of seven requests and for the CSR. The other half is, for the most
+  part, loading libraries and TLS, as in the bare program; its own code is a hundredth or two.
 - uacme opens a connection for each request; lego waits seconds between its polls. Their wall times
   say so; the fair comparison with lego is its CPU time.
 """

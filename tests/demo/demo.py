@@ -216,9 +216,9 @@ class Demo:
         heading(6, "Break it: a deployment that cannot be proved is taken back")
         say(
             f"Suppose visitors also arrive at port {self.old_port}, where somebody left a "
-            "certificate of his own in HAProxy's configuration. broken.json is certauto.json with "
-            "that address as a second place to prove the deployment. There the new certificate "
-            "never shows."
+            "certificate of their own in HAProxy's configuration. broken.json is certauto.json "
+            "with that address as a second place to prove the deployment. There the new "
+            "certificate never shows."
         )
         here = f"127.0.0.1:{self.lab.haproxy.tls_port}"
         self.write_config("broken.json", probe=[here, f"127.0.0.1:{self.old_port}"])

@@ -1,4 +1,4 @@
-"""docs/examples/issue.c: the public API as a program sees it, built against the installed library."""
+"""docs/examples/issue.c: the public API, used by a program built against the installed library."""
 
 import os
 import subprocess

@@ -489,7 +489,7 @@ static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 	char *text = NULL;
 	int rc;
 
-	rc = certauto_fleet_dup_status(&text, u->fleet);
+	rc = certauto_fleet_dup_status(&text, u->fleet, NULL, 0);
 	assert_told(rc, text,
 		"{\"version\":1,\"certificates\":[{\"name\":\"shop\",\"names\":[\"a.example.org\"],"
 		"\"lineages\":[{\"key\":\"ecdsa-p256\",\"issued\":null,\"renew_at\":null,"
@@ -508,11 +508,15 @@ static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 	assert_int_equal(deploy(u), 0);
 	rc = certauto_fleet_dup_plan(&text, u->fleet);
 	assert_told(rc, text, "\"action\":\"nothing\"");
-	rc = certauto_fleet_dup_status(&text, u->fleet);
+	rc = certauto_fleet_dup_status(&text, u->fleet, NULL, 0);
 	assert_told(rc, text, "\"state\":\"unproved\"");
+	rc = certauto_fleet_dup_status(&text, u->fleet, (const char *const[]){ "shop" }, 1);
+	assert_told(rc, text, "\"state\":\"unproved\"");
+	rc = certauto_fleet_dup_status(&text, u->fleet, (const char *const[]){ "shoe" }, 1);
+	assert_int_equal(rc, CERTAUTO_ENOTFOUND);
 	/* A new generation makes what was deployed a thing of the past. */
 	issue(u, 0);
-	rc = certauto_fleet_dup_status(&text, u->fleet);
+	rc = certauto_fleet_dup_status(&text, u->fleet, NULL, 0);
 	assert_told(rc, text, "\"state\":\"pending\"");
 }
 
