@@ -64,7 +64,11 @@ out:
 
 int certauto__files_preflight(certauto_store *store, certauto_error *err)
 {
-	static const char *const folders[] = { "accounts", "certs", "jobs", "locks" };
+	/* Lineages are swept when they are worked on: a fleet's run does not walk through all of
+	 * them twice. */
+	static const struct { const char *name; int sweep; } folders[] = {
+		{ "accounts", 1 }, { "certs", 0 }, { "jobs", 1 }, { "locks", 0 }
+	};
 	struct certauto__dir root = CERTAUTO__DIR, dir = CERTAUTO__DIR;
 	size_t i;
 	int rc;
@@ -72,13 +76,15 @@ int certauto__files_preflight(certauto_store *store, certauto_error *err)
 	if ((rc = certauto__files_open(store, &root, 1, err, NULL, NULL, NULL)) < 0)
 		return rc;
 	for (i = 0; rc == 0 && i < sizeof(folders) / sizeof(*folders); i++) {
-		rc = certauto__dir_open(&dir, &root, folders[i], 1, err);
+		rc = certauto__dir_open(&dir, &root, folders[i].name, 1, err);
+		if (rc == 0 && folders[i].sweep)
+			certauto__dir_sweep(&dir, 1);
 		certauto__dir_close(&dir);
 	}
 	if (rc == 0)
 		rc = try_write(&root, err);
 	if (rc == 0)
-		certauto__dir_sweep(&root, 4); /* certs/<name>/<key>/<generation> */
+		certauto__dir_sweep(&root, 0);
 	certauto__dir_close(&root);
 	return rc;
 }

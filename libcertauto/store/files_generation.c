@@ -266,6 +266,7 @@ int certauto__files_sweep(certauto_store *store, const char *name, const char *k
 	if (rc < 0 && rc != CERTAUTO_ENOTFOUND)
 		goto out;
 	certauto__error_clear(err);
+	certauto__dir_sweep(&lineage, 1);
 	rc = certauto__dir_list(&lineage, &names, err);
 	for (i = 0; rc == 0 && i < names.n; i++)
 		if (is_stray(&lineage, names.items[i], current, keep))

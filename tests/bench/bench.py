@@ -209,7 +209,7 @@ class Bench:
             wall, cpu, rss = (int(number) for number in file.read().split())
         return Cost(wall / 1e6, cpu / 1e6, rss)
 
-    def config(self, server, certificates):
+    def config(self, server, certificates, deploy=("web",)):
         """A configuration with an existing account; certificates is {name: names}."""
         folder = self.lab.new_folder("config")
         path = write_config(
@@ -232,7 +232,7 @@ class Bench:
                         "names": names,
                         "key": "ecdsa-p256",
                         "challenge": {"type": "http-01", "target": "web"},
-                        "deploy": ["web"],
+                        "deploy": list(deploy),
                     }
                     for name, names in certificates.items()
                 },
@@ -361,8 +361,11 @@ class Bench:
 
     def side_by_side(self):
         """One name by each program, in turn; each time the only certificate there is."""
+        # Kept, not deployed: so do the others.
         configs = [
-            self.config(self.lab.pebble.directory, {"shop": [f"s{i}.certauto.example.org"]})
+            self.config(
+                self.lab.pebble.directory, {"shop": [f"s{i}.certauto.example.org"]}, deploy=()
+            )
             for i in range(ROUNDS)
         ]
         others = {"uacme": self.uacme(), "lego": self.lego()}
@@ -465,6 +468,8 @@ How to read it:
 - *CPU*: half of the instructions certauto runs for one name are mbedTLS computing ECDSA: the new
   key, and a signature for each of seven requests and for the CSR. The other half is, for the most
   part, loading libraries and TLS, as in the bare program; its own code is a hundredth or two.
+- Side by side each program issues and keeps what it got in a folder of its own; none deploys. The
+  rows above them include certauto's deployment to a directory.
 - uacme opens a connection for each request; lego waits seconds between its polls. Their wall times
   say so; the fair comparison with lego is its CPU time.
 """

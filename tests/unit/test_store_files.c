@@ -157,12 +157,17 @@ static void test_store__strays_are_swept_but_not_what_is_kept(void **state)
 {
 	struct unit_store *u = *state;
 	struct certauto__generation lost, kept;
+	struct timespec old[2] = {{.tv_sec = time(NULL) - 7200}, {.tv_sec = time(NULL) - 7200}};
+	const char *stale = LINEAGE "/" CERTAUTO__TEMPORARY "0123456789abcdef";
 	char current[64];
 
 	make_generation(u, current);
 	make_draft(u, &lost);
 	make_draft(u, &kept);
+	unit_write(unit_state_path(u, stale), "x", 0600);
+	assert_int_equal(utimensat(AT_FDCWD, unit_state_path(u, stale), old, 0), 0);
 	assert_int_equal(u->store->row->sweep(u->store, NAME, KEY, kept.id, &u->err), 0);
+	assert_false(unit_exists(unit_state_path(u, stale)));
 	assert_int_equal(unit_count(unit_state_path(u, LINEAGE), lost.id), 0);
 	assert_int_equal(unit_count(unit_state_path(u, LINEAGE), kept.id), 1);
 	assert_int_equal(unit_count(unit_state_path(u, LINEAGE), current), 1);
