@@ -273,6 +273,7 @@ void certauto__peer_give_turn(certauto_job *job);
 void certauto__peer_pass(certauto_job *job);
 int certauto__peer_take_turn(certauto_job *job);            /* 1 = has it, 0 = parked */
 void certauto__peer_heard(certauto_job *job);               /* after an exchange: silence counted */
+certauto_job *certauto__queue_pop(certauto__queue *queue); /* NULL when it is empty */
 void certauto__queue_remove(certauto_job *job);
 
 /* journal */

@@ -406,30 +406,10 @@ void certauto__loop_ready(certauto_job *job)
 
 	if (job->queue == &loop->ready)
 		return;
+	(void)certauto__park(job, &loop->ready);
 	job->wait = CERTAUTO__WAIT_READY;
-	job->next_ready = NULL;
-	job->queue = &loop->ready;
-	if (loop->ready.last != NULL)
-		loop->ready.last->next_ready = job;
-	else
-		loop->ready.first = job;
-	loop->ready.last = job;
 	if (!loop->running)
 		certauto__loop_wake(loop);
-}
-
-static certauto_job *queue_pop(certauto__queue *queue)
-{
-	certauto_job *job = queue->first;
-
-	if (job == NULL)
-		return NULL;
-	queue->first = job->next_ready;
-	if (queue->first == NULL)
-		queue->last = NULL;
-	job->next_ready = NULL;
-	job->queue = NULL;
-	return job;
 }
 
 static void save_failed(certauto_job *job, int code, certauto_error *err)
@@ -456,7 +436,7 @@ static int loop_save(struct certauto__loop *loop)
 	certauto_error err;
 	int rc, n = 0;
 
-	while ((job = queue_pop(&loop->saving)) != NULL) {
+	while ((job = certauto__queue_pop(&loop->saving)) != NULL) {
 		memset(&err, 0, sizeof(err));
 		record = certauto__job_record(job);
 		rc = record != NULL && record->dirty ? certauto__journal_write(record, &err) : 0;
@@ -516,7 +496,7 @@ static void loop_work(struct certauto__loop *loop)
 
 	do {
 		loop_http_done(loop);
-		while (!loop->cx->ending && (job = queue_pop(&loop->ready)) != NULL) {
+		while (!loop->cx->ending && (job = certauto__queue_pop(&loop->ready)) != NULL) {
 			certauto__job_turn(job);
 			if (loop->unwanted)
 				loop_cancel(loop);

@@ -24,7 +24,7 @@ certauto__verdict certauto__park(certauto_job *job, certauto__queue *queue)
 	return CERTAUTO__PARKED;
 }
 
-static certauto_job *queue_first(certauto__queue *queue)
+certauto_job *certauto__queue_pop(certauto__queue *queue)
 {
 	certauto_job *job = queue->first;
 
@@ -42,7 +42,7 @@ void certauto__queue_wake(certauto__queue *queue, size_t n)
 {
 	certauto_job *job;
 
-	while (n-- > 0 && (job = queue_first(queue)) != NULL) {
+	while (n-- > 0 && (job = certauto__queue_pop(queue)) != NULL) {
 		job->woken = queue;
 		certauto__loop_ready(job);
 	}
@@ -52,7 +52,7 @@ void certauto__queue_fail(certauto__queue *queue, const certauto_error *error)
 {
 	certauto_job *job;
 
-	while ((job = queue_first(queue)) != NULL) {
+	while ((job = certauto__queue_pop(queue)) != NULL) {
 		if (job->undoing == CERTAUTO__UNDO_NOT) {
 			certauto__error_clear(&job->error);
 			certauto__error_copy(&job->error, error);
