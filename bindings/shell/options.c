@@ -39,7 +39,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_CN] = {"cn", 0, 0, "NAME",
 		"common name; the certificate's name unless --san is given"},
 	[OPTION_SAN] = {"san", 0, 1, "NAME",
-		"a name: DNS:host.example, IP:192.0.2.1 or just the name"},
+		"names: DNS:host.example,IP:192.0.2.1 or just the name"},
 	[OPTION_SUBJECT] = {"subject", 0, 0, "DN", "subject, such as \"O=Example, C=FR\""},
 	[OPTION_DAYS] = {"days", 0, 0, "N", "days until it expires (default 365)"},
 	[OPTION_OUT] = {"out", 0, 0, "FILE", "write it there instead of to standard output"},

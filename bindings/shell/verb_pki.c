@@ -15,7 +15,7 @@
 /* What both make, and from what. */
 struct request {
 	struct shell *shell;
-	struct strings names;
+	struct strings names;    /* each a copy of ours */
 	struct text subject;
 	certauto_key *key;
 	certauto_csr *csr;
@@ -36,18 +36,29 @@ static void request_free(struct request *request)
 {
 	certauto_csr_free(request->csr);
 	certauto_key_free(request->key);
+	while (request->names.n > 0)
+		free((char *)request->names.items[--request->names.n]);
 	free(request->names.items);
 	text_free(&request->subject);
 }
 
 /* ---- names and subject ---- */
 
-/* "DNS:host.example", "IP:192.0.2.1", or the name alone. */
-static const char *san_name(const char *san)
+/* "DNS:host.example", "IP:192.0.2.1", or the name alone; several with commas, as openssl has it. */
+static void add_sans(struct request *request, const char *san)
 {
-	if (strncmp(san, "DNS:", 4) == 0)
-		return san + 4;
-	return strncmp(san, "IP:", 3) == 0 ? san + 3 : san;
+	size_t len;
+
+	for (;; san += len + 1) {
+		if (strncmp(san, "DNS:", 4) == 0)
+			san += 4;
+		else if (strncmp(san, "IP:", 3) == 0)
+			san += 3;
+		len = strcspn(san, ",");
+		strings_add(&request->names, memory_copy(san, len));
+		if (san[len] == '\0')
+			return;
+	}
 }
 
 static void add_names(struct request *request)
@@ -57,12 +68,12 @@ static void add_names(struct request *request)
 	size_t i;
 
 	for (i = 0; i < domains->n; i++)
-		strings_add(&request->names, san_name(domains->items[i]));
+		add_sans(request, domains->items[i]);
 	for (i = 0; i < sans->n; i++)
-		strings_add(&request->names, san_name(sans->items[i]));
+		add_sans(request, sans->items[i]);
 	/* Clients look at the alternative names only. */
 	if (request->names.n == 0 && value_of(request, OPTION_CN) != NULL)
-		strings_add(&request->names, value_of(request, OPTION_CN));
+		add_sans(request, value_of(request, OPTION_CN));
 }
 
 /* --cn in front of --subject. */

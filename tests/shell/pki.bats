@@ -95,7 +95,7 @@ same_key() {
 
 @test "self-signed: names and addresses, each key type, days" {
 	for type in ecdsa-p256 ecdsa-p384 rsa-2048 rsa-3072; do
-		certauto self-signed --san DNS:a.example.org --san IP:192.0.2.1 \
+		certauto self-signed --san DNS:a.example.org,IP:192.0.2.1 \
 			--san 2001:db8::1 --san b.example.org --days 30 \
 			--key $type --key-out $type.key --out $type.pem
 		ended 0
