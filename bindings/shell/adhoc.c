@@ -156,9 +156,10 @@ static int add_options(struct adhoc *adhoc, certauto_target *target, const char 
 		size_t name_len = name_length(++rest), value_len;
 		char *name, *value;
 
+		/* What follows is not repeated: there may be a secret in it. */
 		if (name_len == 0 || rest[name_len] != '=')
-			return say_usage(adhoc->shell, "--target %s: \"%s\" is not OPTION=VALUE",
-				certauto_target_type(target), rest);
+			return say_usage(adhoc->shell, "--target %s: \"%.*s\" is not OPTION=VALUE",
+				certauto_target_type(target), (int)strcspn(rest, ",="), rest);
 		value_len = value_length(rest + name_len + 1);
 		name = memory_copy(rest, name_len);
 		value = memory_copy(rest + name_len + 1, value_len);

@@ -59,12 +59,14 @@ int shell_signal(void)
 
 int shell_status(int status)
 {
-	if (signal_number == 0)
+	/* It may have come when everything was done. */
+	if (signal_number == 0 || status == STATUS_DONE)
 		return status;
 	if (signal_count > 1)
 		complain("interrupted twice: the next run takes back what was changed");
 	else
-		complain("interrupted: took back what was changed; run again to go on");
+		complain("interrupted: what was changed is taken back, unless told "
+			"otherwise above; run again to go on");
 	return 128 + signal_number;
 }
 

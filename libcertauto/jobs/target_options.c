@@ -331,7 +331,8 @@ static int check_common(const certauto_target *target, certauto_error *err)
 		if ((rc = check_address(target, "probe", probe->items[i], 443, err)) < 0)
 			return rc;
 	}
-	if (!certauto__text_equal(check, "auto") && !certauto__text_equal(check, "no") &&
+	if (check != NULL && !certauto__text_equal(check, "auto") &&
+		!certauto__text_equal(check, "no") &&
 		(rc = check_address(target, "challenge_check", check, 80, err)) < 0)
 		return rc;
 	if (pin != NULL && !certauto__text_starts(pin, "sha256//"))

@@ -240,7 +240,8 @@ out:
 }
 
 /* Generations that no job works on and that never became current. keep is the one of the
- * caller's job, who holds the lock. */
+ * caller's job, who holds the lock. Where the link is gone (a person may have removed it) nobody
+ * can tell which one was current: whole ones stay. */
 static int is_stray(const struct certauto__dir *lineage, const char *id, const char *current,
 	const char *keep)
 {
@@ -248,7 +249,8 @@ static int is_stray(const struct certauto__dir *lineage, const char *id, const c
 
 	if (n == 0 || strcmp(id, current) == 0 || certauto__text_equal(id, keep))
 		return 0;
-	return !is_complete(lineage, id) || n > generation_number(current);
+	return !is_complete(lineage, id) ||
+		(current[0] != '\0' && n > generation_number(current));
 }
 
 int certauto__files_sweep(certauto_store *store, const char *name, const char *key_type,

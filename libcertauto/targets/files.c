@@ -252,6 +252,24 @@ static int mode_check(const certauto_target *target, const char *option, mode_t 
 			: "0644");
 }
 
+/* Two roles in one file: the second would take the place of the first. */
+static int patterns_differ(const certauto_target *target, certauto_error *err)
+{
+	enum certauto__pemfiles_role a, b;
+	const char *text;
+
+	for (a = CERTAUTO__PEMFILES_KEY; a < CERTAUTO__PEMFILES_ROLES; a++) {
+		text = certauto__option_text(target, role_options[a]);
+		for (b = CERTAUTO__PEMFILES_KEY; text != NULL && *text != '\0' && b < a; b++)
+			if (certauto__text_equal(text,
+				    certauto__option_text(target, role_options[b])))
+				return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+					"%s: options \"%s\" and \"%s\" name the same file",
+					target->label, role_options[b], role_options[a]);
+	}
+	return 0;
+}
+
 static int files_check(certauto_target *target, certauto_error *err)
 {
 	const char *group = certauto__option_text(target, "group");
@@ -263,7 +281,8 @@ static int files_check(certauto_target *target, certauto_error *err)
 		if ((rc = pattern_check(target, role_options[role], err)) < 0)
 			return rc;
 	}
-	if ((rc = mode_check(target, "mode", S_IWOTH, err)) < 0 ||
+	if ((rc = patterns_differ(target, err)) < 0 ||
+		(rc = mode_check(target, "mode", S_IWOTH, err)) < 0 ||
 		(rc = mode_check(target, "key_mode", CERTAUTO__OTHERS, err)) < 0)
 		return rc;
 	if (certauto__option_text(target, "directory") == NULL &&

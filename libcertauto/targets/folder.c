@@ -238,7 +238,7 @@ int certauto__folder_sync(const struct certauto__folder *folder, certauto_error 
 int certauto__mode_parse(const char *text, mode_t *out)
 {
 	mode_t mode = 0;
-	size_t len = strlen(text);
+	size_t len = text != NULL ? strlen(text) : 0;
 
 	if (len < 3 || len > 4 || strspn(text, "01234567") != len || (len == 4 && text[0] != '0'))
 		return CERTAUTO_EINVAL;

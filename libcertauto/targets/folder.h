@@ -58,7 +58,7 @@ int certauto__folder_remove(const struct certauto__folder *folder, const char *n
 int certauto__folder_has(const struct certauto__folder *folder, const char *name);
 int certauto__folder_sync(const struct certauto__folder *folder, certauto_error *err);
 
-/* "0640" to 0640. 0 or CERTAUTO_EINVAL. */
+/* "0640" to 0640; text may be NULL. 0 or CERTAUTO_EINVAL. */
 int certauto__mode_parse(const char *text, mode_t *out);
 
 /* A file with a private key: others get nothing of it. */

@@ -50,19 +50,28 @@ static const struct certauto__option haproxy_options[] = {
 /* ---- options ---- */
 
 /* What goes into a command line must be one word of it: this is an admin's command line. */
+int certauto__haproxy_is_word(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)text[i] <= 0x20 || text[i] == 0x7f ||
+			strchr(";\\\"'<", text[i]) != NULL)
+			return 0;
+	}
+	return 1;
+}
+
 static int word_check(const certauto_target *target, const char *option, certauto_error *err)
 {
-	const char *text = certauto__option_text(target, option), *p;
+	const char *text = certauto__option_text(target, option);
 
-	for (p = text; p != NULL && *p != '\0'; p++) {
-		if ((unsigned char)*p <= 0x20 || *p == 0x7f || strchr(";\\\"'<", *p) != NULL)
-			return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-				"%s: option \"%s\" may have no blanks, quotes, backslashes, \";\" "
-				"or \"<\" in it: HAProxy's command line takes them for something "
-				"else",
-				target->label, option);
-	}
-	return 0;
+	if (text == NULL || certauto__haproxy_is_word(text, strlen(text)))
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"%s\" may have no blanks, quotes, backslashes, \";\" or \"<\" in it: "
+		"HAProxy's command line takes them for something else",
+		target->label, option);
 }
 
 static int haproxy_check(certauto_target *target, certauto_error *err)
@@ -73,9 +82,10 @@ static int haproxy_check(certauto_target *target, certauto_error *err)
 
 	if ((rc = word_check(target, "crt", err)) < 0 || (rc = word_check(target, "map", err)) < 0)
 		return rc;
-	if (crt != NULL && crt[strlen(crt) - 1] == '/')
+	if (crt != NULL && (crt[strlen(crt) - 1] == '/' || strrchr(crt, '/') == crt))
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: option \"crt\" is the path of a file, not of a folder", target->label);
+			"%s: option \"crt\" is the path of a file in a folder of certificates",
+			target->label);
 	if (certauto__mode_parse(certauto__option_text(target, "mode"), &mode) < 0 ||
 		(mode & CERTAUTO__OTHERS) != 0)
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,

@@ -17,6 +17,8 @@ extern const struct certauto__table certauto__haproxy_deploy;
  * arguments, for plans; static. */
 certauto__verdict certauto__haproxy_ask(certauto__exchange *x, const certauto_target *target,
 	const char *what, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* 1 if a command line takes text for one word and nothing else. */
+int certauto__haproxy_is_word(const char *text, size_t len);
 int certauto__haproxy_says(const certauto__exchange *x, const char *words);
 /* EREFUSED with HAProxy's own words. doing: "add the challenge's answer". */
 certauto__verdict certauto__haproxy_refused(certauto_job *job, const certauto__exchange *x,

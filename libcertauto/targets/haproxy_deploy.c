@@ -101,7 +101,7 @@ static int observe_state(certauto_job *job, const certauto__exchange *x)
 	if (field != NULL && strncmp(field, "Unused", 6) == 0)
 		certauto__fact_set(job, ".unused", "yes");
 	if ((field = answer_field(x, "Serial: ", &len)) == NULL || len == 0 ||
-		len >= sizeof(serial))
+		len >= sizeof(serial) || strspn(field, "0123456789abcdefABCDEF") < len)
 		return CERTAUTO_EPROTO;
 	for (i = 0; i < len; i++)
 		serial[i] = (char)(field[i] >= 'A' && field[i] <= 'F' ? field[i] - 'A' + 'a'
@@ -266,6 +266,10 @@ static certauto__verdict transaction_read(certauto_job *job, certauto__exchange 
 		return CERTAUTO__NEXT;
 	if (certauto__step_age_ms(job) < FOREIGN_PATIENCE_MS)
 		return certauto__again(job, FOREIGN_DELAY_MS);
+	/* A name that somebody else chose goes into a command line of ours. */
+	if (!certauto__haproxy_is_word(open, len))
+		return certauto__haproxy_refused(job, x, crt,
+			"a transaction is open whose name cannot be written in a command");
 	certauto__fact_printf(job, ".foreign", "%.*s", (int)len, open);
 	return CERTAUTO__NEXT;
 }

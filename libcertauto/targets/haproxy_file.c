@@ -173,19 +173,37 @@ int certauto__haproxy_file_is(const char *path, const certauto__buffer *payload)
 	return same;
 }
 
+/* In a sticky folder, such as /tmp, anybody can put a file there first: its owner would be given
+ * the key. */
+static int check_owner(const struct certauto__folder *folder, const char *name,
+	const struct stat *file, certauto_error *err)
+{
+	struct stat st;
+
+	if (file->st_uid == geteuid() || file->st_uid == 0 ||
+		(fstat(folder->fd, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0))
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EPERM, folder->path,
+		"%s/%s belongs to user %ld, in a folder that others can write to: the key would be "
+		"theirs",
+		folder->path, name, (long)file->st_uid);
+}
+
 int certauto__haproxy_file_check(const char *path, certauto_error *err)
 {
 	certauto__buffer raw = CERTAUTO__BUFFER(CERTAUTO__FILE_MAX);
 	struct certauto__folder folder = CERTAUTO__FOLDER;
 	const char *name;
+	struct stat st;
 	int rc;
 
 	raw.secret = 1;
 	if ((rc = split_path(&folder, &name, path, err)) < 0 ||
 		(rc = certauto__folder_check_private(&folder, err)) < 0)
 		goto out;
-	if (certauto__folder_has(&folder, name))
-		rc = certauto__folder_read(&folder, name, &raw, NULL, err);
+	if (certauto__folder_has(&folder, name) &&
+		(rc = certauto__folder_read(&folder, name, &raw, &st, err)) == 0)
+		rc = check_owner(&folder, name, &st, err);
 out:
 	certauto__folder_close(&folder);
 	certauto__buffer_free(&raw);
@@ -194,11 +212,12 @@ out:
 
 /* A file that is replaced keeps owner, group and mode, but for what others could read: it holds
  * a key. */
-static void file_access(struct certauto__access *access, const certauto_target *target,
-	const struct certauto__folder *folder, const char *name)
+static int file_access(struct certauto__access *access, const certauto_target *target,
+	const struct certauto__folder *folder, const char *name, certauto_error *err)
 {
 	certauto__buffer raw = CERTAUTO__BUFFER(CERTAUTO__FILE_MAX);
 	struct stat st;
+	int rc = 0;
 
 	raw.secret = 1;
 	access->owner = CERTAUTO__NOBODY;
@@ -207,10 +226,12 @@ static void file_access(struct certauto__access *access, const certauto_target *
 		access->owner = st.st_uid != geteuid() ? st.st_uid : CERTAUTO__NOBODY;
 		access->group = st.st_gid != getegid() ? st.st_gid : CERTAUTO__NO_GROUP;
 		access->mode = st.st_mode & 07777 & ~(mode_t)CERTAUTO__OTHERS;
+		rc = check_owner(folder, name, &st, err);
 	} else if (certauto__mode_parse(certauto__option_text(target, "mode"), &access->mode) < 0) {
 		access->mode = 0600;
 	}
 	certauto__buffer_free(&raw);
+	return rc;
 }
 
 int certauto__haproxy_file_replace(const certauto_target *target, const char *path,
@@ -230,8 +251,8 @@ int certauto__haproxy_file_replace(const certauto_target *target, const char *pa
 		rc = certauto__error_nomem(err);
 		goto out;
 	}
-	file_access(&access, target, &folder, name);
-	if ((rc = certauto__folder_write(&folder, temporary.data, payload->data, payload->len,
+	if ((rc = file_access(&access, target, &folder, name, err)) < 0 ||
+		(rc = certauto__folder_write(&folder, temporary.data, payload->data, payload->len,
 		     &access, err)) < 0 ||
 		(rc = certauto__folder_rename(&folder, temporary.data, name, err)) < 0)
 		goto out;

@@ -64,6 +64,9 @@ refused() {
 @test "what is not OPTION=VALUE is refused" {
 	adhoc issue --target haproxy,socket
 	refused socket OPTION=VALUE
+	adhoc issue --target haproxy,Password=hunter2
+	refused Password OPTION=VALUE
+	case $stderr in *hunter2*) fail_run "the value is repeated" ;; esac
 }
 
 @test "a value of the wrong kind is refused, with the option's name" {

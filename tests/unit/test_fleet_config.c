@@ -253,7 +253,7 @@ static void test_config__an_entry_may_override_options(void **state)
 		"\"certificates\": {\"shop\": {\"account\": \"le\", \"names\": \"a.example.org\","
 		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\", \"challenge_check\": "
 		"\"no\"},"
-		"\"deploy\": [\"edge\", {\"target\": \"edge\", \"crt\": \"/other.pem\","
+		"\"deploy\": [\"edge\", {\"target\": \"edge\", \"crt\": \"/c/other.pem\","
 		" \"probe\": [\"127.0.0.1:1\", \"127.0.0.1:2\"]}]}}}");
 	shop = certauto__fleet_find_certificate(u->fleet, "shop");
 	assert_string_equal(certauto__option_text(shop->challenges[0].target, "challenge_check"),
@@ -262,7 +262,7 @@ static void test_config__an_entry_may_override_options(void **state)
 	assert_string_equal(shop->deploys[1].label, "edge#2");
 	assert_string_equal(certauto__option_text(shop->deploys[0].target, "crt"),
 		"/etc/haproxy/certs/shop.pem");
-	assert_string_equal(certauto__option_text(shop->deploys[1].target, "crt"), "/other.pem");
+	assert_string_equal(certauto__option_text(shop->deploys[1].target, "crt"), "/c/other.pem");
 	assert_string_equal(certauto__option_text(shop->deploys[1].target, "socket"),
 		"/run/haproxy.sock");
 	assert_int_equal(certauto__option_list(shop->deploys[1].target, "probe")->n, 2);

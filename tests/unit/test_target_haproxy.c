@@ -255,6 +255,42 @@ static void test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals
 	site_free(s);
 }
 
+static void test_target_haproxy__a_foreign_name_is_no_part_of_a_command(void **state)
+{
+	static const char name[] = "/x.pem;quit";
+	struct site *s = site_new();
+
+	(void)state;
+	strcpy(s->haproxy.transaction, name);
+	assert_int_equal(deploy(s, NULL, NULL), CERTAUTO_EREFUSED);
+	lab_says(s->lab, name);
+	assert_string_equal(s->haproxy.transaction, name);
+	assert_int_equal(s->haproxy.n_writes, 0);
+	s->haproxy.transaction[0] = '\0';
+	check_old_state(s);
+	site_free(s);
+}
+
+static void test_target_haproxy__a_key_is_not_given_to_who_put_a_file_there(void **state)
+{
+	struct site *s;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip(); /* nobody else can give a file away */
+	s = site_new();
+	assert_int_equal(chmod(s->haproxy.folder, 01777), 0);
+	assert_int_equal(chown(s->crt, 65534, (gid_t)-1), 0);
+	assert_int_equal(deploy(s, NULL, NULL), CERTAUTO_EPERM);
+	lab_says(s->lab, "65534");
+	check_old_state(s);
+	/* Where only we can put files, that owner was meant. */
+	assert_int_equal(chmod(s->haproxy.folder, 0755), 0);
+	assert_int_equal(deploy(s, NULL, NULL), 0);
+	check_new_state(s);
+	site_free(s);
+}
+
 static void test_target_haproxy__missing_rights_are_named_with_what_to_write(void **state)
 {
 	struct site *s = site_new();
@@ -389,6 +425,8 @@ int main(void)
 			test_target_haproxy__without_the_old_key_there_is_no_way_back),
 		cmocka_unit_test(
 			test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals),
+		cmocka_unit_test(test_target_haproxy__a_foreign_name_is_no_part_of_a_command),
+		cmocka_unit_test(test_target_haproxy__a_key_is_not_given_to_who_put_a_file_there),
 		cmocka_unit_test(test_target_haproxy__missing_rights_are_named_with_what_to_write),
 		cmocka_unit_test(test_target_haproxy__a_lost_answer_changes_nothing_in_the_end),
 		cmocka_unit_test(

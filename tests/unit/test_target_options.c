@@ -39,11 +39,13 @@ static void test_target_options__what_is_refused_says_what_is_taken(void **state
 		{"haproxy", "insecure", "maybe", "takes yes or no"},
 		{"haproxy", "crt", "/etc/a b.pem", "\"crt\" may have no blanks"},
 		{"haproxy", "crt", "/etc/a;quit", "\"crt\" may have no blanks"},
-		{"haproxy", "crt", "/etc/certs/", "not of a folder"},
+		{"haproxy", "crt", "/etc/certs/", "file in a folder"},
+		{"haproxy", "crt", "/shop.pem", "file in a folder"},
 		{"haproxy", "crt", "/etc/a\nquit", "option \"crt\" takes"},
 		{"haproxy", "map", "m <<", "\"map\" may have no blanks"},
 		{"haproxy", "mode", "0644", "gives others nothing"},
 		{"haproxy", "mode", "rw", "octal"},
+		{"haproxy", "mode", "", "octal"},
 		{"haproxy", "probe", "a.example:0", "\"a.example:0\" is not host:port"},
 		{"haproxy", "probe", "a.example:443,no", "is not host:port"},
 		{"haproxy", "probe", "http://a.example", "is not host:port"},
@@ -57,6 +59,7 @@ static void test_target_options__what_is_refused_says_what_is_taken(void **state
 		{"files", "key_file", ".key.pem", "no dot in front"},
 		{"files", "cert_file", "{nme}.pem", "{name} and {key}"},
 		{"files", "key_mode", "0644", "gives others nothing"},
+		{"files", "combined_file", "{name}.cert.pem", "name the same file"},
 		{"files", "mode", "0666", "octal mode"},
 		{"files", "group", "no-such-group-here", "no group"},
 	};
@@ -113,6 +116,9 @@ static void test_target_options__values_are_read_by_type(void **state)
 	lab_set(target, "key_file", "");
 	assert_int_equal(certauto__option_flag(target, "insecure"), 0);
 	assert_null(certauto__option_text(target, "key_file"));
+	lab_set(target, "directory", "/etc/ssl/certauto");
+	lab_set(target, "challenge_check", ""); /* as good as not set */
+	assert_int_equal(certauto_target_check(target), 0);
 	certauto_target_free(target);
 	lab_free(lab);
 }
