@@ -52,9 +52,10 @@ static void check_seen(certauto__buffer *out, const certauto_job *job, const cer
 		return;
 	}
 	body = certauto__exchange_answer(x, &len);
-	if (x->status == 200 && value != NULL && strstr(body, value) != NULL) {
-		certauto__buffer_text_add(out,
-			"the right answer with something around it came back");
+	if (value != NULL && strstr(body, value) != NULL) {
+		certauto__buffer_printf(out, "HTTP %d came back, the right answer in it, but %s",
+			x->status, x->status == 200 ? "with something around it"
+						    : "the status must be 200");
 		return;
 	}
 	certauto__buffer_printf(out, "HTTP %d came back, beginning with \"", x->status);

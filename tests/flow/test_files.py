@@ -1,8 +1,10 @@
 """The target `files`, with a real nginx: webroot, PEM files, reload."""
 
+import http.server
 import json
 import os
 import stat
+import threading
 
 import pytest
 from conftest import BINARY
@@ -256,3 +258,34 @@ def test_files__a_key_for_everybody_is_refused(web, name):
     run = web.command(name, key_mode="0644").run("issue", "shop")
     assert run.status == 2, run
     assert "key_mode" in run.err
+
+
+def test_files__an_answer_with_a_wrong_status_is_told_without_repeating_it(web, name):
+    given = []
+
+    class Wrong(http.server.BaseHTTPRequestHandler):
+        """The right text, with status 404."""
+
+        def do_GET(self):
+            with open(web.front.webroot + self.path, "rb") as file:
+                given.append(file.read())
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(given[-1])))
+            self.end_headers()
+            self.wfile.write(given[-1])
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Wrong) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            run = web.command(name, challenge_check=f"127.0.0.1:{server.server_port}").run(
+                "issue", "shop"
+            )
+        finally:
+            server.shutdown()
+    assert run.status == 1 and "404" in run.err, run
+    assert given
+    for answer in given:
+        assert answer.decode()[:60] not in run.err, run
