@@ -127,7 +127,8 @@ static int from_fd(const struct source *source, certauto__buffer *out)
 	if (source->at->type != CERTAUTO__JSON_NUMBER ||
 	    certauto__number_parse(source->at->text, 0, INT32_MAX, &fd) < 0)
 		return source_fail(source, "\"fd\" must be the number of a descriptor");
-	if (fcntl((int)fd, F_GETFD) < 0)
+	/* Programs that are run later have no business with it. */
+	if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
 		return why(source, "cannot read the secret from descriptor", source->at->text,
 			errno);
 	return from_descriptor(source, (int)fd, out);

@@ -2,6 +2,8 @@
 /* The configuration: what it may say, and how each mistake in it is told. */
 #include "unit_store.h"
 
+#include <fcntl.h>
+
 #include "crypto_fixtures.h"
 #include "fleet/fleet.h"
 
@@ -386,6 +388,8 @@ static void test_config__a_secret_is_never_in_a_message(void **state)
 	assert_int_equal(parse_hmac(u, value), CERTAUTO_ECONFIG);
 	assert_null(strstr(certauto_error_message(&u->err), "hush"));
 	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "not supported yet");
+	/* No program that is run later inherits it. */
+	assert_int_equal(fcntl(ends[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	close(ends[0]);
 }
 
