@@ -120,31 +120,38 @@ static void fail_part(certauto_job *job, struct certauto__result *result, certau
 	certauto__error_clear(err);
 }
 
+/* The peer's reference is taken over. */
+static int start_part(certauto_job *job, struct certauto__start *start, void *object,
+	struct certauto__result *result)
+{
+	certauto_job *child;
+
+	start->env = certauto__object_ref(object);
+	start->env_free = object_free;
+	start->ended = part_ended;
+	start->ended_arg = result;
+	child = certauto__child_start_as(job, start);
+	certauto__peer_unref(start->peer);
+	return child != NULL ? 0 : -1;
+}
+
 static int start_account(certauto_job *job, certauto_account *account,
 	struct certauto__result *result)
 {
 	struct certauto__start start = { .table = &account_table, .name = account->name };
 	certauto_error err = {0};
-	certauto_job *child;
 
 	if (certauto__account_peer(account, &start.peer, &err) < 0) {
 		fail_part(job, result, &err);
 		return 0;
 	}
-	start.env = certauto__object_ref(account);
-	start.env_free = object_free;
-	start.ended = part_ended;
-	start.ended_arg = result;
-	child = certauto__child_start_as(job, &start);
-	certauto__peer_unref(start.peer);
-	return child != NULL ? 0 : -1;
+	return start_part(job, &start, account, result);
 }
 
 static int start_target(certauto_job *job, certauto_target *target, struct certauto__result *result)
 {
 	struct certauto__start start = { .table = target->row->test, .name = target->label };
 	certauto_error err = {0};
-	certauto_job *child;
 
 	if (start.table == NULL) {
 		result->outcome = "unchanged";
@@ -154,13 +161,7 @@ static int start_target(certauto_job *job, certauto_target *target, struct certa
 		fail_part(job, result, &err);
 		return 0;
 	}
-	start.env = certauto__object_ref(target);
-	start.env_free = object_free;
-	start.ended = part_ended;
-	start.ended_arg = result;
-	child = certauto__child_start_as(job, &start);
-	certauto__peer_unref(start.peer);
-	return child != NULL ? 0 : -1;
+	return start_part(job, &start, target, result);
 }
 
 /* ---- the job ---- */
