@@ -268,11 +268,12 @@ def test_files__an_answer_with_a_wrong_status_is_told_without_repeating_it(web, 
 
         def do_GET(self):
             with open(web.front.webroot + self.path, "rb") as file:
-                given.append(file.read())
+                answer = file.read()
+            given.append(answer)
             self.send_response(404)
-            self.send_header("Content-Length", str(len(given[-1])))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(given[-1])
+            self.wfile.write(answer)
 
         def log_message(self, *args):
             pass
