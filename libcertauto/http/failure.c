@@ -197,6 +197,9 @@ int certauto__failure(certauto__transfer *t, CURLcode code)
 
 	switch (code) {
 	case CURLE_OUT_OF_MEMORY:
+		/* libcurl before 8.6 says so of a header over its own limit too. */
+		if (t->header_bytes > 0 && !t->headers_end)
+			return failure_described(t, cause_find((CURLcode)100), code);
 		return certauto__error_nomem(&t->error);
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:

@@ -104,6 +104,16 @@ static void set_trust(struct setter *s, const struct certauto__http_request *req
 		set_text(s, CURLOPT_PINNEDPUBLICKEY, request->pin);
 }
 
+/* libcurl sends a request once more when a kept connection ends without an answer. One that changes
+ * something may have been acted on: whoever made it has to decide (RFC 9110 9.2.2). */
+static void set_once(struct setter *s, certauto__transfer *t)
+{
+	set_pointer(s, CURLOPT_PREREQDATA, t);
+	if (s->code == CURLE_OK)
+		s->code = curl_easy_setopt(
+			s->easy, CURLOPT_PREREQFUNCTION, certauto__transfer_send_once);
+}
+
 static void set_method(struct setter *s, certauto__transfer *t, const char *method)
 {
 	int sends = t->body != NULL || certauto__text_equal(method, "POST") ||
@@ -120,6 +130,7 @@ static void set_method(struct setter *s, certauto__transfer *t, const char *meth
 		set_text(s, CURLOPT_CUSTOMREQUEST, method);
 	if (!sends)
 		return;
+	set_once(s, t);
 	set_long(s, CURLOPT_POST, 1);
 	set_size(s, CURLOPT_POSTFIELDSIZE_LARGE, t->body_len);
 	set_text(s, CURLOPT_POSTFIELDS, t->body != NULL ? t->body : "");

@@ -57,6 +57,7 @@ struct certauto__transfer {
 	int64_t deadline;                     /* on our monotonic clock */
 	int first_port, mapped_port;          /* SELFCHECK: also fine in a redirect */
 	int hops;
+	int sent;                             /* libcurl has begun to send it */
 
 	/* the answer */
 	int rc;
@@ -85,6 +86,7 @@ int certauto__may_be_plain(enum certauto__http_kind kind); /* http: allowed */
 /* Callbacks of libcurl: take bytes, call nothing of libcurl. */
 size_t certauto__transfer_take_header(char *data, size_t size, size_t n, void *arg);
 size_t certauto__transfer_take_body(char *data, size_t size, size_t n, void *arg);
+int certauto__transfer_send_once(void *arg, char *to, char *from, int to_port, int from_port);
 /* libcurl is done with the handle: 1 if a redirect is to be followed (t->url is the next hop), else
  * 0 with rc and error set. */
 int certauto__transfer_end(certauto__transfer *t, CURLcode code);

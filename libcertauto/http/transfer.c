@@ -238,6 +238,20 @@ static int status_parse(const char *line, size_t len)
 	return status;
 }
 
+int certauto__transfer_send_once(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	certauto__transfer *t = arg;
+
+	(void)to, (void)from, (void)to_port, (void)from_port;
+	if (!t->sent) {
+		t->sent = 1;
+		return CURL_PREREQFUNC_OK;
+	}
+	t->rc = certauto__failure_set(
+		t, CERTAUTO_ENET, "the peer closed the connection before answering");
+	return CURL_PREREQFUNC_ABORT;
+}
+
 size_t certauto__transfer_take_header(char *data, size_t size, size_t n, void *arg)
 {
 	certauto__transfer *t = arg;

@@ -767,6 +767,22 @@ static void test_http_transfer__connections_are_few_and_kept(void **state)
 	assert_int_equal(__atomic_load_n(&bed->server.n_requests, __ATOMIC_SEQ_CST), 250);
 }
 
+/* What is on the way when a kept connection ends may have been done: to ask twice is not for us. */
+static void test_http_transfer__what_changes_something_is_sent_once(void **state)
+{
+	struct bed *bed = *state;
+	struct certauto__http_request request = to(&bed->server, "/close");
+	certauto__transfer *t;
+
+	succeeds(get(bed, "/ok"), 200, "hello");
+	request.method = "POST";
+	loop_start(&bed->loop, &request, NULL);
+	t = loop_next(&bed->loop);
+	assert_int_equal(certauto__transfer_result(t, NULL), CERTAUTO_ENET);
+	certauto__transfer_free(t);
+	assert_int_equal(__atomic_load_n(&bed->server.n_requests, __ATOMIC_SEQ_CST), 2);
+}
+
 static void test_http_transfer__environment_does_not_count(void **state)
 {
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
@@ -884,6 +900,7 @@ int main(void)
 		TEST(a_freed_one_stops),
 		TEST(a_broken_loop_ends_all),
 		TEST(connections_are_few_and_kept),
+		TEST(what_changes_something_is_sent_once),
 		TEST(environment_does_not_count),
 		TEST(selfcheck_follows_as_a_ca_does),
 		TEST(selfcheck_maps_only_the_first_host),
