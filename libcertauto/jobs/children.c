@@ -104,6 +104,17 @@ void certauto__child_unlink(certauto_job *child)
 	certauto__object_unref(child);
 }
 
+/* What could not be taken back stays in the record, though nobody asks for the child any more. */
+static int keep_leftovers(certauto_job *job, certauto_job *child)
+{
+	if (child->journal.save != NULL || !certauto__job_has_leftovers(child))
+		return 0;
+	if (job->saved == NULL && (job->saved = certauto__alloc(sizeof(*job->saved))) == NULL)
+		return CERTAUTO_ENOMEM;
+	certauto__job_dirty(job);
+	return certauto__saved_keep(&job->saved->children, child);
+}
+
 void certauto__children_drop(certauto_job *job, const struct certauto__table *table)
 {
 	certauto_job *child, *next;
@@ -112,6 +123,10 @@ void certauto__children_drop(certauto_job *job, const struct certauto__table *ta
 		next = child->next_sibling;
 		if (child->wait != CERTAUTO__WAIT_ENDED || (table != NULL && child->table != table))
 			continue;
+		if (keep_leftovers(job, child) < 0) {
+			job->sticky = CERTAUTO_ENOMEM;
+			continue;
+		}
 		if ((child->table->flags & CERTAUTO__TABLE_KEEP) != 0)
 			certauto__job_dirty(job);
 		certauto__child_unlink(child);

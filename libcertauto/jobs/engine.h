@@ -68,6 +68,8 @@ void certauto__saved_free(struct certauto__saved *saved); /* and its siblings */
  * none. */
 struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, const char *table,
 	const char *key);
+/* Puts what that job has not taken back into the list, if there is anything; ENOMEM. */
+int certauto__saved_keep(struct certauto__saved **list, certauto_job *job);
 
 /* ---- the job ---- */
 

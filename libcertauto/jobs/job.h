@@ -80,6 +80,8 @@ struct certauto__exchange {
 	int64_t again_ms;
 	int wait_fd, wait_events;        /* CALL: or until this descriptor is ready
 	                                    (CERTAUTO__HTTP_IN | OUT); -1 */
+	const void *dress_arg;           /* free for the peer's dress; borrowed until the exchange
+	                                    has ended */
 	certauto__buffer *scratch;       /* free for the peer's dress and judge: the payload to
 	                                    sign; NULL or owned, freed with the exchange */
 
@@ -119,7 +121,10 @@ enum {
 	CERTAUTO__COMMIT = 4,  /* on entry the undo stack except ALWAYS is dropped: no way back */
 	CERTAUTO__OWED = 8,    /* its failure is not the job's: the step stays in the record as
 	                          owed */
-	CERTAUTO__ERRORS = 16  /* read wants refusals (BAD) too; x->status tells */
+	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too; x->status tells */
+	CERTAUTO__ANYHOW = 32  /* read sees every end, after the usual attempts, also that it could
+	                          not be sent: x->rc, x->status, x->error. For what is worth a
+	                          try, no more */
 };
 
 struct certauto__step {
@@ -132,6 +137,10 @@ struct certauto__step {
 	const int *undo_accept;              /* the same for undo: "it is gone already" */
 	int (*each)(certauto_job *job);      /* how often the step runs; certauto__index() tells
 	                                        which one. NULL = once */
+	/* Takes what came of undo, however that ended (x->rc, x->status, how its children fared):
+	 * NEXT = it is taken back, AGAIN = undo is asked again, FAIL = it could not be. NULL: it is
+	 * taken back if the peer, and all the children, say so. */
+	certauto__step_fn undo_read;
 };
 
 typedef struct certauto__peer certauto__peer;
@@ -152,6 +161,9 @@ struct certauto__table {
 	int (*revive)(certauto_job *job, const char *table, const char *key,
 		const struct certauto__table **table_out, void **env_out,
 		certauto__peer **peer_out);
+	/* Called once when a job has failed, before anything is taken back: what is to be kept of
+	 * the error becomes facts, what is known besides is added to it. NULL = nothing. */
+	void (*failed)(certauto_job *job, certauto_error *error);
 };
 
 /* What a step says when it is not simply NEXT or SEND: */
@@ -260,8 +272,9 @@ struct certauto__peer {
 	int64_t closed_until;            /* monotonic ms */
 	certauto_error last;             /* why it counts as dead */
 	certauto__queue places;          /* waiting for in_flight < width */
-	certauto__queue turn;            /* deploy jobs waiting for the device */
-	certauto_job *turn_owner;
+	certauto__queue turn;            /* jobs that take turns: deployments waiting for the
+	                                    device, orders for the CA */
+	int turns, turns_max;            /* jobs that have their turn; at most, 0 = 1 */
 	certauto__peer *next;
 };
 
@@ -284,7 +297,7 @@ struct certauto__start {
 	void (*env_free)(void *env);         /* called when the job is gone, also when starting
 	                                        fails */
 	certauto__peer *peer;                /* shared (+1) while it runs; may be NULL */
-	int one_at_a_time;                   /* takes the peer's turn first, gives it back at the
+	int one_at_a_time;                   /* takes a turn at the peer first, gives it back at the
 	                                        end (a child: CHILD_TURN) */
 	int64_t deadline_ms;                 /* from now; 0 = none */
 	int plan;

@@ -205,6 +205,93 @@ struct certauto__saved *certauto__saved_take(struct certauto__saved *parent, con
 	return NULL;
 }
 
+static int add_undo(struct certauto__saved *saved, const char *step, int index)
+{
+	struct certauto__saved_undo *undo;
+
+	undo = certauto__realloc(saved->undo, (saved->n_undo + 1) * sizeof(*undo));
+	if (undo == NULL)
+		return CERTAUTO_ENOMEM;
+	saved->undo = undo;
+	undo[saved->n_undo].index = index;
+	if ((undo[saved->n_undo].step = certauto__strdup(step)) == NULL)
+		return CERTAUTO_ENOMEM;
+	saved->n_undo++;
+	return 0;
+}
+
+/* ---- keeping ---- */
+
+/* Facts go with what they were for, unless something is to be taken back by them. */
+static int keep_own(struct certauto__saved *saved, const certauto_job *job)
+{
+	const struct certauto__fact *fact = job->facts.items;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < job->n_undo && rc == 0; i++)
+		rc = add_undo(saved, job->table->steps[job->undo[i].step].name, job->undo[i].index);
+	if (rc == 0)
+		rc = certauto__list_copy(&saved->owed, &job->owed);
+	if (job->n_undo == 0 && job->owed.n == 0)
+		return rc;
+	for (i = 0; i < job->facts.n && rc == 0; i++, fact++)
+		if (fact->name[0] != '.')
+			rc = certauto__facts_set(&saved->facts, fact->name, fact->value);
+	return rc;
+}
+
+static int keep_below(struct certauto__saved *saved, certauto_job *job)
+{
+	struct certauto__saved **at = &saved->children;
+	certauto_job *child;
+	int rc = 0;
+
+	for (child = job->first_child; child != NULL && rc == 0; child = child->next_sibling)
+		rc = certauto__saved_keep(&saved->children, child);
+	if (rc < 0 || job->saved == NULL)
+		return rc;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = job->saved->children; /* which nobody has taken up */
+	job->saved->children = NULL;
+	return 0;
+}
+
+static struct certauto__saved *saved_of(certauto_job *job)
+{
+	struct certauto__saved *saved;
+
+	if (job->unread) { /* as it was: nothing of it has been taken over */
+		saved = job->saved;
+		job->saved = NULL;
+		job->unread = 0;
+		return saved;
+	}
+	if ((saved = certauto__alloc(sizeof(*saved))) == NULL)
+		return NULL;
+	saved->table = certauto__strdup(job->table->name);
+	saved->key = certauto__strdup(certauto__job_key(job));
+	if (saved->table != NULL && saved->key != NULL && keep_own(saved, job) == 0 &&
+	    keep_below(saved, job) == 0)
+		return saved;
+	certauto__saved_free(saved);
+	return NULL;
+}
+
+int certauto__saved_keep(struct certauto__saved **list, certauto_job *job)
+{
+	struct certauto__saved *saved;
+
+	if (job->journal.save != NULL || !certauto__job_has_leftovers(job))
+		return 0;
+	if ((saved = saved_of(job)) == NULL)
+		return CERTAUTO_ENOMEM;
+	saved->next = *list;
+	*list = saved;
+	return 0;
+}
+
 #define SAVED_DEPTH 8
 
 struct reading {
@@ -234,28 +321,13 @@ static int open_job(struct reading *r)
 	return 0;
 }
 
-static int add_undo(struct certauto__saved *saved, const certauto__json_value *v)
-{
-	struct certauto__saved_undo *undo;
-
-	undo = certauto__realloc(saved->undo, (saved->n_undo + 1) * sizeof(*undo));
-	if (undo == NULL)
-		return CERTAUTO_ENOMEM;
-	saved->undo = undo;
-	undo[saved->n_undo].index = 0;
-	if ((undo[saved->n_undo].step = certauto__strdup(v->text)) == NULL)
-		return CERTAUTO_ENOMEM;
-	saved->n_undo++;
-	return 0;
-}
-
 static int undo_value(struct certauto__saved *saved, const certauto__json_value *v)
 {
 	int64_t index;
 	int rc;
 
 	if (v->type == CERTAUTO__JSON_STRING)
-		return add_undo(saved, v);
+		return add_undo(saved, v->text, 0);
 	if (v->type != CERTAUTO__JSON_NUMBER || saved->n_undo == 0)
 		return 0;
 	if ((rc = certauto__json_int(v, 0, INT32_MAX, &index)) < 0)

@@ -182,23 +182,30 @@ int certauto__peer_take_turn(certauto_job *job)
 
 	if (peer == NULL || job->has_turn)
 		return 1;
-	job->woken = NULL;
-	if (peer->turn_owner != NULL) {
+	if (peer->turns >= (peer->turns_max > 0 ? peer->turns_max : 1)) {
 		certauto__park(job, &peer->turn);
 		return 0;
 	}
-	peer->turn_owner = job;
+	peer->turns++;
 	job->has_turn = 1;
 	return 1;
 }
 
 void certauto__peer_give_turn(certauto_job *job)
 {
+	certauto_job *next;
+
 	if (!job->has_turn)
 		return;
 	job->has_turn = 0;
-	job->peer->turn_owner = NULL;
-	certauto__queue_wake(&job->peer->turn, 1);
+	next = certauto__queue_pop(&job->peer->turn);
+	if (next == NULL) {
+		job->peer->turns--;
+		return;
+	}
+	/* Handed over: it could come too late for one that had only been woken, and for ever. */
+	next->has_turn = 1;
+	certauto__loop_ready(next);
 }
 
 /* Who is woken has to come and take what it was woken for. One that is stopped, or fails before it
@@ -208,7 +215,7 @@ void certauto__peer_pass(certauto_job *job)
 	certauto__queue *queue = job->woken;
 
 	job->woken = NULL;
-	if (job->peer != NULL && (queue == &job->peer->places || queue == &job->peer->turn))
+	if (job->peer != NULL && queue == &job->peer->places)
 		certauto__queue_wake(queue, 1);
 }
 

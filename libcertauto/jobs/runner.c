@@ -89,6 +89,10 @@ static void fail(certauto_job *job, int code)
 		certauto__error_set(&job->error, code, certauto__job_key(job), "%s",
 			certauto_error_text(code));
 	job->rc = job->error.code;
+	if (job->table->failed != NULL && !job->planning) {
+		job->table->failed(job, &job->error);
+		job->sticky = 0; /* short of memory it has kept less: no reason to take back less */
+	}
 	/* Undoing has errors of its own, and is no reason to forget this one. */
 	certauto__error_move(&job->reason, &job->error);
 	certauto__children_stop(job, CERTAUTO_ECANCELED);
@@ -432,6 +436,35 @@ static void drop_unless_sent(certauto_job *job)
 		certauto__undo_drop(job, job->step, job->index);
 }
 
+static certauto__step_fn reader_of(const certauto_job *job)
+{
+	return job->undoing != CERTAUTO__UNDO_NOT ? job_step(job)->undo_read : job_step(job)->read;
+}
+
+static void read_answer(certauto_job *job)
+{
+	certauto__step_fn read = reader_of(job);
+
+	job->n_now = job->n_soon = 0; /* if it is asked again, that is another request */
+	certauto__error_clear(&job->error);
+	answered(job, read != NULL ? read(job, &job->x) : CERTAUTO__NEXT);
+}
+
+/* It could not even be sent, for the reason in job->error. */
+static void unsent(certauto_job *job, int code)
+{
+	if (job->undoing == CERTAUTO__UNDO_NOT && (job_step(job)->flags & CERTAUTO__ANYHOW) != 0) {
+		certauto__error_clear(&job->x.error);
+		certauto__error_move(&job->x.error, &job->error);
+		job->x.rc = job->x.error.code;
+		job->x.status = 0;
+		read_answer(job);
+		return;
+	}
+	drop_unless_sent(job);
+	step_failed(job, code);
+}
+
 static int uses_peer(const certauto_job *job)
 {
 	return job->peer != NULL && (job->x.kind == CERTAUTO__X_UNIX ||
@@ -453,8 +486,7 @@ static int take_place(certauto_job *job)
 			CERTAUTO__SILENT_MAX);
 		if (job->undoing == CERTAUTO__UNDO_NOT)
 			certauto__error_copy(certauto__job_error_of(job), &job->x.error);
-		drop_unless_sent(job);
-		step_failed(job, CERTAUTO_ENET);
+		unsent(job, CERTAUTO_ENET);
 		return -1;
 	}
 	job->woken = NULL;
@@ -513,8 +545,7 @@ static void stage_send(certauto_job *job)
 		}
 		return;
 	}
-	drop_unless_sent(job);
-	step_failed(job, CERTAUTO_EPROTO);
+	unsent(job, CERTAUTO_EPROTO);
 }
 
 /* ---- answers ---- */
@@ -568,24 +599,19 @@ static certauto__judgement judge(certauto_job *job)
 	return certauto__judge_http(job, &job->x);
 }
 
-static void read_answer(certauto_job *job)
+static int wants(const certauto_job *job, certauto__judgement judgement)
 {
-	const struct certauto__step *step = job_step(job);
+	unsigned flags = job_step(job)->flags;
 
-	if (job->undoing == CERTAUTO__UNDO_NOT)
-		certauto__error_clear(&job->error);
-	if (job->undoing != CERTAUTO__UNDO_NOT)
-		undo_done(job);
-	else if (step->read == NULL)
-		answered(job, CERTAUTO__NEXT);
-	else
-		answered(job, step->read(job, &job->x));
-}
-
-static int wants_errors(const certauto_job *job)
-{
-	return job->undoing == CERTAUTO__UNDO_NOT && job_step(job)->read != NULL &&
-		(job_step(job)->flags & CERTAUTO__ERRORS) != 0;
+	if (judgement == CERTAUTO__OK)
+		return 1;
+	if (reader_of(job) == NULL)
+		return 0;
+	if (job->undoing != CERTAUTO__UNDO_NOT || (flags & CERTAUTO__ANYHOW) != 0)
+		return 1;
+	/* A session that was renewed in vain: it is a no all the same. */
+	return (judgement == CERTAUTO__BAD || judgement == CERTAUTO__RELOGIN) &&
+		(flags & CERTAUTO__ERRORS) != 0;
 }
 
 static void stage_read(certauto_job *job)
@@ -615,7 +641,7 @@ static void stage_read(certauto_job *job)
 			return;
 		}
 	}
-	if (judgement == CERTAUTO__OK || (judgement == CERTAUTO__BAD && wants_errors(job)))
+	if (wants(job, judgement))
 		read_answer(job);
 	else
 		refused(job);
@@ -625,7 +651,9 @@ static void stage_joined(certauto_job *job)
 {
 	const struct certauto__step *step = job_step(job);
 
-	if (job->undoing != CERTAUTO__UNDO_NOT) {
+	if (job->undoing != CERTAUTO__UNDO_NOT && step->undo_read != NULL) {
+		answered(job, step->undo_read(job, &job->x));
+	} else if (job->undoing != CERTAUTO__UNDO_NOT) {
 		/* Undo by children (or releasing them): it holds if all of them ended well. */
 		if (certauto__children_undo_failed(job, &job->x.error))
 			undo_failed(job);
@@ -843,6 +871,12 @@ static void act_on_stop(certauto_job *job)
 	certauto__peer_pass(job);
 	if (job->undoing != CERTAUTO__UNDO_NOT) {
 		undo_stopped(job);
+		return;
+	}
+	if (job->refused && job->stage == CERTAUTO__STAGE_SEND &&
+	    (job_step(job)->flags & CERTAUTO__ANYHOW) != 0) {
+		job->refused = 0;
+		unsent(job, code);
 		return;
 	}
 	job->refused = 0;
