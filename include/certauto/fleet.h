@@ -19,7 +19,8 @@ typedef struct certauto_fleet certauto_fleet;
 
 /** Flags. */
 enum {
-	CERTAUTO_FLEET_FORCE = 1   /**< renew also what is not due */
+	CERTAUTO_FLEET_FORCE = 1,  /**< renew also what is not due */
+	CERTAUTO_FLEET_BY_KEY = 2  /**< revoke: signed by the certificate's key, not the account */
 };
 
 /** Reads a configuration (JSON, comments allowed, unknown keys refused) and everything it names:
@@ -52,6 +53,23 @@ CERTAUTO_API size_t certauto_fleet_n_accounts(const certauto_fleet *fleet);
 CERTAUTO_API const char *certauto_fleet_account(const certauto_fleet *fleet, size_t i);
 CERTAUTO_API size_t certauto_fleet_n_targets(const certauto_fleet *fleet);
 CERTAUTO_API const char *certauto_fleet_target(const certauto_fleet *fleet, size_t i);
+
+/** Renew, from now on, also what would come due before at (seconds since 1970 UTC; 0 = only what
+ *  is due): before a maintenance window, or a freeze. Plans are told the same.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_set_renew_before(certauto_fleet *fleet,
+	int64_t at);
+
+/** Revokes the current certificates of names, all their keys, at the CA; reason:
+ *  CERTAUTO_REVOKE_*; flags: CERTAUTO_FLEET_BY_KEY. They count as due from then on, and a key that
+ *  was compromised is not used again. What is served is left to the next renew. Blocks.
+ *  @return 0 or the gravest code; certauto_fleet_dup_results() has each.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_revoke(certauto_fleet *fleet,
+	const char *const *names, size_t n_names, int reason, int flags, int timeout_ms);
+
+/** The same as a job; *out belongs to the caller (certauto_job_free()).  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_start_revoke(certauto_job **out,
+	certauto_fleet *fleet, const char *const *names, size_t n_names, int reason, int flags,
+	int deadline_ms);
 
 /** Does what is due: issues, renews, deploys what is issued but not deployed, settles what an
  *  earlier run left. names NULL = all. flags: CERTAUTO_FLEET_FORCE renews what is named whatever

@@ -26,13 +26,23 @@ enum {
 	CERTAUTO_ORDER_INVALID = 5     /**< failed */
 };
 
+/** What became of a name, as int. */
+enum {
+	CERTAUTO_NAME_OPEN = 0,        /**< not decided yet */
+	CERTAUTO_NAME_VALID = 1,       /**< validated, in this order or before */
+	CERTAUTO_NAME_INVALID = 2      /**< certauto_order_name_error() says why */
+};
+
 /** New order for the names in csr; *out belongs to the caller (certauto_order_free()).
  *  No network. account and csr are shared (+1).
  *  @return 0, CERTAUTO_EINVAL (csr without names).  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_new(certauto_order **out,
 	certauto_account *account, certauto_csr *csr);
 
-/** Which target answers a challenge type ("http-01") for all names; shared (+1).
+/** Which target answers a challenge type for all names: "http-01", "dns-01", "dns-account-01",
+ *  "dns-persist-01", "tls-alpn-01"; shared (+1). Several may be given: the first that serves the
+ *  name and that the CA offers for it is taken. target may be NULL for dns-persist-01, whose record
+ *  somebody has put into the DNS for good.
  *  @return 0, CERTAUTO_EUNSUPPORTED (the target cannot), CERTAUTO_EINVAL (its options).
  *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use(certauto_order *order,
@@ -42,6 +52,30 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use(certauto_order *order,
  *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_use_for(certauto_order *order,
 	const char *pattern, const char *challenge, certauto_target *target);
+
+/** Profile of the certificate (draft-ietf-acme-profiles); copied. required 1: a CA that does not
+ *  offer it is an error (CERTAUTO_EREFUSED, with those it offers); 0: it then goes without, told by
+ *  a warning. NULL = none.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_set_profile(certauto_order *order,
+	const char *profile, int required);
+
+/** Which of the CA's chains to take, where it has several (RFC 8555 7.4.2); copied: common name of
+ *  the issuer of the topmost certificate; "sha256:HEX" of any certificate in it; "keyid:HEX", a
+ *  key identifier in it; "shortest". None fits: the CA's first one, told by a warning. NULL = the
+ *  first one.  @return 0, CERTAUTO_EINVAL.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_set_preferred_chain(certauto_order *order,
+	const char *chain);
+
+/** The certificate this order is to replace (RFC 9773 5): told to a CA that offers renewal
+ *  information, which then does not count it against its limits. A CA that refuses it is asked
+ *  again without. NULL = none.  @return 0, CERTAUTO_EINVAL.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_set_replaces(certauto_order *order,
+	const certauto_chain *chain);
+
+/** Wanted validity, seconds since 1970 UTC, 0 = as the CA does it. Few CAs take it, Let's Encrypt
+ *  refuses it.  @return 0, CERTAUTO_EINVAL.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_order_set_validity(certauto_order *order,
+	int64_t not_before_at, int64_t not_after_at);
 
 /** Issues. Blocks.
  *  @return 0; CERTAUTO_ECHALLENGE (a subproblem for each name), CERTAUTO_ECERT, or one of the
@@ -59,6 +93,13 @@ CERTAUTO_API int certauto_order_status(const certauto_order *order);
 
 /** Order URL; NULL before it is known; borrowed.  @since 0.1 */
 CERTAUTO_API const char *certauto_order_url(const certauto_order *order);
+
+/** Its names, CERTAUTO_NAME_* of each, and why one failed (NULL if it did not; borrowed until the
+ *  order is freed). NULL past the end.  @since 0.1 */
+CERTAUTO_API size_t certauto_order_n_names(const certauto_order *order);
+CERTAUTO_API const char *certauto_order_name(const certauto_order *order, size_t i);
+CERTAUTO_API int certauto_order_name_status(const certauto_order *order, size_t i);
+CERTAUTO_API const certauto_error *certauto_order_name_error(const certauto_order *order, size_t i);
 
 /** The issued chain; *out belongs to the caller (certauto_chain_free()).
  *  @return 0, CERTAUTO_ENOTFOUND (not issued).  @since 0.1 */

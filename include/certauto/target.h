@@ -79,7 +79,8 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_test(certauto_job **o
 	certauto_target *target, int deadline_ms);
 
 /** Answers one challenge for name until certauto_target_cleanup() with the same arguments, also
- *  from another process. token: RFC 8555 8.1; value: the key authorization. Blocks.
+ *  from another process. token: RFC 8555 8.1; value: the key authorization; for the DNS challenges
+ *  also the text of the TXT record (which has no dot in it). Blocks.
  *  @return 0; CERTAUTO_EUNSUPPORTED, or a network code.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_present(certauto_target *target,
 	const char *challenge, const char *name, const char *token, const char *value,

@@ -10,6 +10,8 @@
 #include "core/memory.h"
 #include "http/http.h"
 
+#define SHOWN_NAMES_MAX 100 /* profiles, contacts: more are passed over */
+
 /* A reader at work: the document it fills. */
 struct reading {
 	const struct certauto__origin *origin;
@@ -52,11 +54,17 @@ static int take_flag(const certauto__json_value *value, int *out)
 	return value->type == CERTAUTO__JSON_NULL ? 0 : certauto__json_bool(value, out);
 }
 
-static void lower(char *text)
+/* As we compare it (an address may be written in many ways). What is no name stays as it is, and
+ * equals none that was ordered. */
+static int make_normal(char **name)
 {
-	for (; *text != '\0'; text++)
-		if (*text >= 'A' && *text <= 'Z')
-			*text = (char)(*text - 'A' + 'a');
+	char normal[CERTAUTO__NAME_SIZE];
+	const char *why;
+
+	if (certauto__name_normal(normal, *name, &why) < 0 || strcmp(normal, *name) == 0)
+		return 0;
+	certauto__free(*name);
+	return (*name = certauto__strdup(normal)) != NULL ? 0 : CERTAUTO_ENOMEM;
 }
 
 static int missing(const struct certauto__origin *origin, const char *member, certauto_error *err)
@@ -91,12 +99,19 @@ void certauto__directory_free(struct certauto__directory *directory)
 	certauto__free(directory->new_nonce);
 	certauto__free(directory->new_account);
 	certauto__free(directory->new_order);
+	certauto__free(directory->new_authz);
+	certauto__free(directory->revoke_cert);
+	certauto__free(directory->key_change);
+	certauto__free(directory->renewal_info);
 	certauto__free(directory->terms_url);
+	certauto__free(directory->website);
+	certauto__list_free(&directory->caa_identities);
+	certauto__list_free(&directory->profiles);
 	memset(directory, 0, sizeof(*directory));
 }
 
 /* Only shown to people, never asked: it may lead anywhere. */
-static int take_terms(const certauto__json_value *value, char **out)
+static int take_text(const certauto__json_value *value, char **out)
 {
 	certauto__buffer shown = CERTAUTO__BUFFER(4096);
 	int rc;
@@ -112,6 +127,39 @@ static int take_terms(const certauto__json_value *value, char **out)
 	return rc;
 }
 
+/* Names the CA gives to something of its own: shown and compared, never part of a path. */
+static int take_shown(certauto__list *list, const char *text, size_t len)
+{
+	certauto__buffer shown = CERTAUTO__BUFFER(4096);
+	int rc;
+
+	if (list->n == SHOWN_NAMES_MAX)
+		return 0;
+	if ((rc = certauto__text_escape(&shown, text, len)) == 0)
+		rc = certauto__list_add_text(list, certauto__buffer_text(&shown));
+	certauto__buffer_free(&shown);
+	return rc;
+}
+
+static int meta_value(struct certauto__directory *directory, const certauto__json_value *value)
+{
+	if (certauto__json_is(value, "meta.termsOfService"))
+		return take_text(value, &directory->terms_url);
+	if (certauto__json_is(value, "meta.website"))
+		return take_text(value, &directory->website);
+	if (certauto__json_is(value, "meta.externalAccountRequired"))
+		return take_flag(value, &directory->external_account_required);
+	if (certauto__json_is(value, "meta.caaIdentities[]") &&
+	    value->type == CERTAUTO__JSON_STRING)
+		return take_shown(&directory->caa_identities, value->text, value->len);
+	/* A profile's name is a key, which may have dots in it. */
+	if (value->n_parts == 3 && certauto__text_starts(value->path, "meta.profiles.") &&
+	    value->type != CERTAUTO__JSON_OBJECT_END)
+		return take_shown(&directory->profiles, value->path + strlen("meta.profiles."),
+			strlen(value->path) - strlen("meta.profiles."));
+	return 0;
+}
+
 static int directory_value(void *arg, const certauto__json_value *value)
 {
 	const struct reading *r = arg;
@@ -123,11 +171,15 @@ static int directory_value(void *arg, const certauto__json_value *value)
 		return take_url(r, value, &directory->new_account);
 	if (certauto__json_is(value, "newOrder"))
 		return take_url(r, value, &directory->new_order);
-	if (certauto__json_is(value, "meta.termsOfService"))
-		return take_terms(value, &directory->terms_url);
-	if (certauto__json_is(value, "meta.externalAccountRequired"))
-		return take_flag(value, &directory->external_account_required);
-	return 0;
+	if (certauto__json_is(value, "newAuthz"))
+		return take_url(r, value, &directory->new_authz);
+	if (certauto__json_is(value, "revokeCert"))
+		return take_url(r, value, &directory->revoke_cert);
+	if (certauto__json_is(value, "keyChange"))
+		return take_url(r, value, &directory->key_change);
+	if (certauto__json_is(value, "renewalInfo"))
+		return take_url(r, value, &directory->renewal_info);
+	return certauto__text_starts(value->path, "meta.") ? meta_value(directory, value) : 0;
 }
 
 int certauto__directory_parse(struct certauto__directory *out,
@@ -185,7 +237,7 @@ static int take_name(struct certauto__order_document *order, const certauto__jso
 	if (value->type != CERTAUTO__JSON_STRING || order->names.n == CERTAUTO__IDENTIFIERS_MAX)
 		return CERTAUTO_EPROTO;
 	if ((rc = certauto__list_add(&order->names, value->text, value->len)) == 0)
-		lower(order->names.items[order->names.n - 1]);
+		rc = make_normal(&order->names.items[order->names.n - 1]);
 	return rc;
 }
 
@@ -290,8 +342,18 @@ void certauto__challenge_free(struct certauto__challenge *challenge)
 	certauto__free(challenge->url);
 	certauto__free(challenge->token);
 	certauto__free(challenge->status_text);
+	certauto__list_free(&challenge->issuers);
 	certauto__problem_free(&challenge->problem);
 	memset(challenge, 0, sizeof(*challenge));
+}
+
+/* One more than is allowed, so that it can be told; what is no text is no name either. */
+static int take_issuer(certauto__list *issuers, const certauto__json_value *value)
+{
+	if (issuers->n > CERTAUTO__ISSUERS_MAX)
+		return 0;
+	return certauto__list_add_text(
+		issuers, value->type == CERTAUTO__JSON_STRING ? value->text : "");
 }
 
 /* The URL is checked only when the challenge is chosen: of a type we do not know it may be
@@ -308,6 +370,8 @@ static int challenge_member(struct certauto__challenge *challenge, const char *m
 	/* A type we do not know may have a token of another form. */
 	if (strcmp(member, "token") == 0 && value->type == CERTAUTO__JSON_STRING)
 		return certauto__json_copy(value, &challenge->token);
+	if (strcmp(member, "issuer-domain-names[]") == 0)
+		return take_issuer(&challenge->issuers, value);
 	return take_problem(&challenge->problem, member, "error", value);
 }
 
@@ -350,7 +414,7 @@ static int authz_challenge_value(struct certauto__authz_document *authz, const c
 	if (value->n_parts < 3) /* a key that only looks like a path */
 		return CERTAUTO_EPROTO;
 	if ((i = value->indexes[1]) >= CERTAUTO__CHALLENGES_MAX)
-		return CERTAUTO_EPROTO;
+		return 0;
 	if (i >= authz->n_challenges)
 		authz->n_challenges = i + 1;
 	return challenge_member(&authz->challenges[i], member, value);
@@ -376,12 +440,14 @@ static int authz_value(void *arg, const certauto__json_value *value)
 /* The CA shows a wildcard as its base name and a flag (RFC 8555 7.1.4). */
 static int authz_make_name(struct certauto__authz_document *authz)
 {
-	size_t len = strlen(authz->name);
+	size_t len;
 	char *name;
+	int rc;
 
-	lower(authz->name);
-	if (!authz->wildcard || certauto__text_starts(authz->name, "*."))
-		return 0;
+	if ((rc = make_normal(&authz->name)) < 0 || !authz->wildcard ||
+	    certauto__text_starts(authz->name, "*."))
+		return rc;
+	len = strlen(authz->name);
 	if ((name = certauto__alloc(len + 3)) == NULL)
 		return CERTAUTO_ENOMEM;
 	memcpy(name, "*.", 2);
@@ -428,19 +494,62 @@ const struct certauto__challenge *certauto__authz_document_challenge(
 
 /* ---- account ---- */
 
+void certauto__account_document_free(struct certauto__account_document *account)
+{
+	certauto__free(account->status);
+	certauto__free(account->orders);
+	certauto__list_free(&account->contacts);
+	memset(account, 0, sizeof(*account));
+}
+
 static int account_value(void *arg, const certauto__json_value *value)
 {
 	const struct reading *r = arg;
+	struct certauto__account_document *account = r->out;
 
-	if (certauto__json_is(value, "status") && value->type == CERTAUTO__JSON_STRING)
-		*(int *)r->out = strcmp(value->text, "deactivated") != 0 &&
-			strcmp(value->text, "revoked") != 0;
-	return 0;
+	if (certauto__json_is(value, "orders"))
+		return take_url(r, value, &account->orders);
+	if (value->type != CERTAUTO__JSON_STRING)
+		return 0;
+	if (certauto__json_is(value, "contact[]"))
+		return take_shown(&account->contacts, value->text, value->len);
+	if (!certauto__json_is(value, "status"))
+		return 0;
+	account->valid = strcmp(value->text, "deactivated") != 0 &&
+		strcmp(value->text, "revoked") != 0;
+	return take_text(value, &account->status);
 }
 
-int certauto__account_document_parse(int *valid, const struct certauto__origin *origin,
+int certauto__account_document_parse(struct certauto__account_document *out,
+	const struct certauto__origin *origin, const void *data, size_t len, certauto_error *err)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	out->valid = 1;
+	if ((rc = read_document(origin, account_value, out, data, len, err)) < 0)
+		certauto__account_document_free(out);
+	return rc;
+}
+
+/* ---- orders of an account ---- */
+
+static int orders_value(void *arg, const certauto__json_value *value)
+{
+	const struct reading *r = arg;
+	int rc;
+
+	if (!certauto__json_is(value, "orders[]"))
+		return 0;
+	if (value->type != CERTAUTO__JSON_STRING)
+		return CERTAUTO_EPROTO;
+	if ((rc = check_url(r, value->text)) < 0)
+		return rc;
+	return certauto__list_add_text(r->out, value->text);
+}
+
+int certauto__orders_document_parse(certauto__list *out, const struct certauto__origin *origin,
 	const void *data, size_t len, certauto_error *err)
 {
-	*valid = 1;
-	return read_document(origin, account_value, valid, data, len, err);
+	return read_document(origin, orders_value, out, data, len, err);
 }

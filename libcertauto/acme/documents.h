@@ -9,7 +9,8 @@
 #include "acme/problem.h"
 #include "core/text.h"
 
-#define CERTAUTO__CHALLENGES_MAX 32  /* challenge types of one authorization */
+#define CERTAUTO__CHALLENGES_MAX 32  /* challenges of one authorization; more are passed over */
+#define CERTAUTO__ISSUERS_MAX 10     /* draft-ietf-acme-dns-persist: longer lists are refused */
 #define CERTAUTO__IDENTIFIERS_MAX 1000
 
 /* By which a document's URLs are judged, and how it is called in messages. */
@@ -21,7 +22,10 @@ struct certauto__origin {
 
 struct certauto__directory {
 	char *new_nonce, *new_account, *new_order;
-	char *terms_url;                    /* fit to be shown; NULL if there are none */
+	char *new_authz, *revoke_cert, *key_change, *renewal_info; /* NULL: not offered */
+	char *terms_url, *website;          /* fit to be shown; NULL if there are none */
+	certauto__list caa_identities;
+	certauto__list profiles;            /* their names */
 	int external_account_required;
 };
 
@@ -32,7 +36,7 @@ int certauto__directory_parse(struct certauto__directory *out,
 struct certauto__order_document {
 	int status;                         /* CERTAUTO_ORDER_* */
 	char *status_text;
-	certauto__list names;               /* of the identifiers, lower case */
+	certauto__list names;               /* of the identifiers, as certauto__name_normal() */
 	certauto__list authorizations;      /* URLs */
 	char *finalize, *certificate;       /* URLs; NULL when not there */
 	struct certauto__problem problem;
@@ -54,6 +58,7 @@ enum certauto__authz_status {
 
 struct certauto__challenge {
 	char *type, *url, *token, *status_text;
+	certauto__list issuers;             /* "issuer-domain-names" of dns-persist-01 */
 	enum certauto__authz_status status;
 	struct certauto__problem problem;
 };
@@ -61,7 +66,7 @@ struct certauto__challenge {
 struct certauto__authz_document {
 	enum certauto__authz_status status;
 	char *status_text;
-	char *name;                         /* identifier, lower case; "*." before a wildcard */
+	char *name;                         /* identifier, normal; "*." before a wildcard */
 	int wildcard;
 	struct certauto__challenge challenges[CERTAUTO__CHALLENGES_MAX];
 	size_t n_challenges;
@@ -78,8 +83,19 @@ void certauto__challenge_free(struct certauto__challenge *challenge);
 int certauto__challenge_parse(struct certauto__challenge *out,
 	const struct certauto__origin *origin, const void *data, size_t len, certauto_error *err);
 
-/* Status of an account: *valid is 0 when the CA has deactivated or revoked it. */
-int certauto__account_document_parse(int *valid, const struct certauto__origin *origin,
+struct certauto__account_document {
+	char *status;                       /* fit to be shown; NULL when it does not say */
+	int valid;                          /* 0: deactivated or revoked */
+	certauto__list contacts;            /* fit to be shown */
+	char *orders;                       /* URL; NULL */
+};
+
+void certauto__account_document_free(struct certauto__account_document *account);
+int certauto__account_document_parse(struct certauto__account_document *out,
+	const struct certauto__origin *origin, const void *data, size_t len, certauto_error *err);
+
+/* One page of the list of orders: URLs, added to *out. */
+int certauto__orders_document_parse(certauto__list *out, const struct certauto__origin *origin,
 	const void *data, size_t len, certauto_error *err);
 
 #endif

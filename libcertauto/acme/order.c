@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An order from newOrder to an accepted chain. The facts "order", "finalize" and "certificate"
- * (URLs) survive a restart; where the order stands is asked of the CA, never remembered. */
+ * (URLs) survive a restart; where the order stands is asked of the CA, never remembered. So do
+ * "wish" (profile and dates of that order), "no-profile" and "no-replaces" (what the CA refused),
+ * "limited_until", "limited" and "limited_type" (it wants no requests until then, in its words),
+ * and "spare" (URL of an order that was given up). What is ordered is in order_new.c, what is
+ * downloaded in chains.c. */
 #include "acme/order.h"
 
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/memory.h"
 #include "json/writer.h"
 
 #define FINALIZE_LIMIT_MS (5 * 60 * 1000)
-#define CLOCK_WRONG_S 3600
-#define CHAIN_CERTS_MAX 10
 
 /* Volatile facts: ".status" (CERTAUTO_ORDER_*), ".authz" (URLs, one a line), ".fresh" (ordered in
  * this run), ".authorized" (all names were validated in this run), ".refused" (finalize was,
- * once). */
+ * once), ".profile" and ".replaces" (as sent), ".spare" and ".alternates" (URLs, one a line),
+ * ".why" (the authorizations are asked why it is invalid). */
 
 static int64_t status_of(const certauto_job *job)
 {
@@ -32,6 +34,8 @@ static void set_status(certauto_job *job, int status)
 
 	order->status = status;
 	certauto__fact_set_number(job, ".status", status);
+	if (status != CERTAUTO_ORDER_PENDING && status != CERTAUTO_ORDER_INVALID)
+		certauto__order_names_valid(order);
 }
 
 static void forget_status(certauto_job *job)
@@ -39,13 +43,14 @@ static void forget_status(certauto_job *job)
 	certauto__fact_set(job, ".status", NULL);
 }
 
-/* An invalid order cannot be revived: nothing of it may lead the next run back to it. */
-static void forget_order(certauto_job *job)
+void certauto__order_forget(certauto_job *job)
 {
 	certauto__fact_set(job, "order", NULL);
 	certauto__fact_set(job, "finalize", NULL);
 	certauto__fact_set(job, "certificate", NULL);
 	certauto__fact_set(job, ".authz", NULL);
+	certauto__fact_set(job, ".authorized", NULL);
+	certauto__fact_set(job, ".refused", NULL);
 	forget_status(job);
 }
 
@@ -60,29 +65,50 @@ static int mirror_url(certauto_order *order, const char *url)
 
 /* ---- who answers ---- */
 
-const struct certauto__order_use *certauto__order_use_of(
-	const certauto_order *order, const char *name)
+static int is_offered(
+	const struct certauto__order_use *use, const struct certauto__authz_document *offered)
+{
+	return offered == NULL ||
+		certauto__authz_document_challenge(offered, use->challenge) != NULL;
+}
+
+/* Serves the name, by a type that can prove it. */
+static int use_fits(const struct certauto__order_use *use, const char *name)
+{
+	return certauto__name_match(use->pattern, name) &&
+		certauto__challenge_proves(certauto__challenge_type(use->challenge), name);
+}
+
+const struct certauto__order_use *certauto__order_use_of(const certauto_order *order,
+	const char *name, const struct certauto__authz_document *offered)
 {
 	size_t i;
 
 	for (i = 0; i < order->n_uses; i++)
-		if (certauto__name_match(order->uses[i].pattern, name))
+		if (use_fits(&order->uses[i], name) &&
+		    is_offered(&order->uses[i], offered))
 			return &order->uses[i];
 	return NULL;
 }
 
 static int check_name(const certauto_order *order, const char *name, certauto_error *err)
 {
-	const struct certauto__order_use *use = certauto__order_use_of(order, name);
+	const char *type = NULL;
+	size_t i;
 
-	if (use == NULL)
+	if (certauto__order_use_of(order, name, NULL) != NULL)
+		return 0;
+	for (i = 0; i < order->n_uses && type == NULL; i++)
+		if (certauto__name_match(order->uses[i].pattern, name))
+			type = order->uses[i].challenge;
+	if (type == NULL)
 		return certauto__error_set(
 			err, CERTAUTO_EINVAL, name, "no target answers challenges for %s", name);
-	if (!certauto__text_starts(name, "*.") || strcmp(use->challenge, "http-01") != 0)
-		return 0;
-	certauto__error_set(
-		err, CERTAUTO_EINVAL, name, "http-01 cannot prove the wildcard %s", name);
-	certauto__error_advise(err, "name each host; wildcards need dns-01");
+	certauto__error_set(err, CERTAUTO_EINVAL, name, "%s cannot prove the %s %s", type,
+		certauto__ip_check(name) ? "address" : "wildcard", name);
+	certauto__error_advise(err,
+		certauto__ip_check(name) ? "addresses need http-01 or tls-alpn-01"
+					 : "name each host; wildcards need dns-01");
 	return CERTAUTO_EINVAL;
 }
 
@@ -133,7 +159,8 @@ static int check_document(const certauto_order *order, const struct certauto__or
 	return 0;
 }
 
-static int set_authorizations(certauto_job *job, const certauto__list *urls)
+int certauto__order_set_urls(
+	certauto_job *job, const char *fact, const certauto__list *urls)
 {
 	certauto__buffer lines = CERTAUTO__BUFFER(64 * 1024);
 	size_t i;
@@ -142,7 +169,7 @@ static int set_authorizations(certauto_job *job, const certauto__list *urls)
 	for (i = 0; i < urls->n; i++)
 		certauto__buffer_printf(&lines, "%s\n", urls->items[i]);
 	if ((rc = lines.rc) == 0)
-		certauto__fact_set(job, ".authz", certauto__buffer_text(&lines));
+		certauto__fact_set(job, fact, urls->n > 0 ? certauto__buffer_text(&lines) : NULL);
 	certauto__buffer_free(&lines);
 	return rc;
 }
@@ -165,7 +192,7 @@ static int order_take(certauto_job *job, const certauto__exchange *x,
 	    (rc = check_document(order, &doc, origin.what, err)) < 0)
 		goto out;
 	if (doc.status == CERTAUTO_ORDER_PENDING &&
-	    (rc = set_authorizations(job, &doc.authorizations)) < 0) {
+	    (rc = certauto__order_set_urls(job, ".authz", &doc.authorizations)) < 0) {
 		certauto__error_set(err, rc, order->account->server,
 			"%s: the authorizations are too long", origin.what);
 		goto out;
@@ -176,6 +203,8 @@ static int order_take(certauto_job *job, const certauto__exchange *x,
 	if (doc.status == CERTAUTO_ORDER_VALID)
 		certauto__fact_set(job, "certificate", doc.certificate);
 	if (doc.status == CERTAUTO_ORDER_INVALID) {
+		if (certauto__order_set_urls(job, ".spare", &doc.authorizations) < 0)
+			certauto__fact_set(job, ".spare", NULL); /* then they are left */
 		*problem = doc.problem; /* moved */
 		memset(&doc.problem, 0, sizeof(doc.problem));
 	}
@@ -185,12 +214,21 @@ out:
 	return rc;
 }
 
+/* Where the order does not say why, its authorizations may: they are looked at, and the same `read`
+ * comes back here. */
 static certauto__verdict order_invalid(certauto_job *job, struct certauto__problem *problem)
 {
 	certauto_order *order = certauto__job_env(job);
 	certauto__buffer what = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 64);
+	certauto__verdict verdict = CERTAUTO__NEXT;
 	certauto_error err;
 
+	if (!problem->present)
+		verdict = certauto__spare_reasons(job);
+	if (verdict == CERTAUTO__FAILED)
+		certauto__order_forget(job);
+	if (verdict != CERTAUTO__NEXT)
+		return verdict;
 	memset(&err, 0, sizeof(err));
 	certauto__buffer_printf(&what, "the CA has made the order %s invalid",
 		order->url != NULL ? order->url : "");
@@ -198,7 +236,7 @@ static certauto__verdict order_invalid(certauto_job *job, struct certauto__probl
 		certauto__buffer_text(&what));
 	certauto__buffer_free(&what);
 	certauto__problem_free(problem);
-	forget_order(job);
+	certauto__order_forget(job);
 	return certauto__fail_with(job, &err);
 }
 
@@ -227,35 +265,6 @@ static certauto__verdict check_ask(certauto_job *job, certauto__exchange *x)
 
 /* ---- order ---- */
 
-static certauto__verdict order_ask(certauto_job *job, certauto__exchange *x)
-{
-	certauto_order *order = certauto__job_env(job);
-	certauto__buffer payload = CERTAUTO__BUFFER(512 * 1024);
-	certauto__json w;
-	size_t i;
-
-	if (certauto__fact_own(job, "order") != NULL)
-		return CERTAUTO__NEXT;
-	certauto__json_start(&w, &payload, 0);
-	certauto__json_object(&w);
-	certauto__json_key(&w, "identifiers");
-	certauto__json_array(&w);
-	for (i = 0; i < order->names.n; i++) {
-		certauto__json_object(&w);
-		certauto__json_put_text(
-			&w, "type", certauto__ip_check(order->names.items[i]) ? "ip" : "dns");
-		certauto__json_put_text(&w, "value", order->names.items[i]);
-		certauto__json_object_end(&w);
-	}
-	certauto__json_array_end(&w);
-	if (order->profile != NULL)
-		certauto__json_put_text(&w, "profile", order->profile);
-	certauto__json_object_end(&w);
-	certauto__progress(job, order->names.items[0], "ordering a certificate for %zu name%s",
-		order->names.n, order->names.n == 1 ? "" : "s");
-	return certauto__acme_post(job, x, certauto__acme_of(job)->directory.new_order, &payload);
-}
-
 /* The order URL cannot be had again: it is on disk before anything else is asked. */
 static certauto__verdict order_read(certauto_job *job, certauto__exchange *x)
 {
@@ -264,6 +273,8 @@ static certauto__verdict order_read(certauto_job *job, certauto__exchange *x)
 	const char *location;
 	certauto_error err;
 
+	if (x->status < 200 || x->status > 299)
+		return certauto__order_refused(job, x);
 	memset(&err, 0, sizeof(err));
 	memset(&problem, 0, sizeof(problem));
 	if (certauto__acme_location(job, x, &location, &err) < 0)
@@ -302,8 +313,8 @@ static certauto__verdict order_anew(certauto_job *job, const char *why)
 
 	certauto__progress(
 		job, order->names.items[0], "the order of an earlier run %s: ordering anew", why);
-	forget_order(job);
-	return certauto__goto(job, "order");
+	certauto__order_forget(job);
+	return certauto__goto(job, "abandoned");
 }
 
 /* The names are valid, yet the order is not ready: CAs that work on several machines need a
@@ -327,6 +338,10 @@ static certauto__verdict look_read(certauto_job *job, certauto__exchange *x)
 	if (x->status < 200 || x->status > 299) {
 		if (!fresh && (x->status == 404 || x->status == 410))
 			return order_anew(job, "is gone");
+		/* The CA knows the account (peer.c has asked it if there was a doubt): it is the
+		 * order that was made by another one. */
+		if (!fresh && certauto__acme_says(x, "unauthorized"))
+			return order_anew(job, "is not this account's");
 		return certauto__fail_with(job, &x->error);
 	}
 	memset(&err, 0, sizeof(err));
@@ -337,6 +352,7 @@ static certauto__verdict look_read(certauto_job *job, certauto__exchange *x)
 		if (fresh)
 			return order_invalid(job, &problem);
 		certauto__problem_free(&problem);
+		certauto__fact_set(job, "spare", certauto__fact_own(job, "order"));
 		return order_anew(job, "is invalid");
 	}
 	if (status_of(job) == CERTAUTO_ORDER_PENDING &&
@@ -394,16 +410,33 @@ static certauto__verdict authz_ask(certauto_job *job, certauto__exchange *x)
 	return authz_start(job, certauto__fact_own(job, ".authz"));
 }
 
-static certauto__verdict authz_read(certauto_job *job, certauto__exchange *x)
+/* A name the CA has said no to takes the order with it. What is pending of the others is spare. */
+static void give_up(certauto_job *job)
 {
+	certauto__list urls = {NULL, 0, 0};
 	const certauto_job *child;
 	size_t i;
+	int rejected = 0, rc = 0;
 
+	for (i = 0; (child = certauto__child(job, &certauto__authz_table, i)) != NULL; i++) {
+		if (certauto__fact_own(child, ".rejected") != NULL)
+			rejected = 1;
+		else if (certauto__child_result(child) < 0 && rc == 0)
+			rc = certauto__list_add_text(&urls, certauto__job_key(child));
+	}
+	if (rejected && urls.n > 0 && rc == 0 &&
+	    certauto__order_set_urls(job, ".spare", &urls) == 0)
+		certauto__fact_set(job, "spare", certauto__fact_own(job, "order"));
+	if (rejected)
+		certauto__order_forget(job);
+	certauto__list_free(&urls);
+}
+
+static certauto__verdict authz_read(certauto_job *job, certauto__exchange *x)
+{
 	(void)x;
 	if (certauto__children_errors(job, &certauto__authz_table) > 0) {
-		for (i = 0; (child = certauto__child(job, &certauto__authz_table, i)) != NULL; i++)
-			if (certauto__fact_own(child, ".rejected") != NULL)
-				forget_order(job);
+		give_up(job);
 		return CERTAUTO__FAILED;
 	}
 	/* It is ready as soon as all names are valid (RFC 8555 7.1.6): looking would only cost a
@@ -504,63 +537,6 @@ static certauto__verdict poll_read(certauto_job *job, certauto__exchange *x)
 	return certauto__acme_poll(job, x, order->names.items[0]);
 }
 
-/* ---- download ---- */
-
-static certauto__verdict download_ask(certauto_job *job, certauto__exchange *x)
-{
-	certauto__verdict verdict =
-		certauto__acme_fetch(job, x, certauto__fact(job, "certificate"));
-
-	certauto__exchange_add_header(x, "Accept: application/pem-certificate-chain");
-	x->max_answer = CERTAUTO__HTTP_ACME_CHAIN_MAX;
-	return verdict;
-}
-
-/* A chain that is not what was asked for is kept for diagnosis, and not asked for again: the next
- * run orders anew. Unless it is our clock that is wrong: then the certificate may be good. */
-static certauto__verdict download_rejected(
-	certauto_job *job, const char *data, size_t len, certauto_error *err)
-{
-	certauto_order *order = certauto__job_env(job);
-	int64_t ahead = certauto__acme_of(job)->clock_ahead_s;
-
-	certauto__buffer_free(&order->rejected);
-	certauto__buffer_init(&order->rejected, CERTAUTO__HTTP_ACME_CHAIN_MAX);
-	(void)certauto__buffer_add(&order->rejected, data, len);
-	if (ahead > CLOCK_WRONG_S || ahead < -CLOCK_WRONG_S)
-		certauto__error_advise(err,
-			"set the clock of this machine: it is %lld s %s that of the CA; "
-			"the certificate is fetched again in the next run",
-			(long long)(ahead < 0 ? -ahead : ahead), ahead < 0 ? "behind" : "ahead of");
-	else
-		forget_order(job);
-	return certauto__fail_with(job, err);
-}
-
-static certauto__verdict download_read(certauto_job *job, certauto__exchange *x)
-{
-	certauto_order *order = certauto__job_env(job);
-	certauto__certs *certs = NULL;
-	certauto_error err;
-	const char *data;
-	size_t len;
-
-	memset(&err, 0, sizeof(err));
-	if (certauto__acme_body(x, "application/pem-certificate-chain", &data, &len, &err) < 0)
-		return certauto__fail_with(job, &err);
-	if (certauto__certs_parse(&certs, data, len, CHAIN_CERTS_MAX, &err) < 0 ||
-	    certauto__certs_check(certs, NULL, order->req, &order->names, certauto__clock_now(),
-			0, &err) < 0) {
-		certauto__certs_free(certs);
-		certauto__error_prefix(&err, "the CA's certificate is not accepted");
-		return err.code == CERTAUTO_ECERT ? download_rejected(job, data, len, &err)
-						  : certauto__fail_with(job, &err);
-	}
-	certauto__certs_free(order->chain);
-	order->chain = certs;
-	return CERTAUTO__NEXT;
-}
-
 /* ---- the table ---- */
 
 static int order_revive(certauto_job *job, const char *table, const char *key,
@@ -578,17 +554,40 @@ static int order_revive(certauto_job *job, const char *table, const char *key,
 static const struct certauto__step order_steps[] = {
 	{.name = "leftovers", .ask = leftovers_ask},
 	{.name = "check", .ask = check_ask, .flags = CERTAUTO__READS},
+	{.name = "limits", .ask = certauto__order_limits_ask, .flags = CERTAUTO__READS},
 	{.name = "directory", .ask = certauto__acme_directory_ask, .flags = CERTAUTO__READS},
+	{.name = "profile", .ask = certauto__order_profile_ask, .flags = CERTAUTO__READS},
 	{.name = "account", .ask = certauto__acme_account_ask},
-	{.name = "order", .ask = order_ask, .read = order_read},
+	{.name = "abandoned",
+		.ask = certauto__spare_look_ask,
+		.read = certauto__spare_look_read,
+		.flags = CERTAUTO__READS | CERTAUTO__ANYHOW},
+	{.name = "spare", .ask = certauto__spare_ask, .read = certauto__spare_read},
+	{.name = "order",
+		.ask = certauto__order_ask,
+		.read = order_read,
+		.flags = CERTAUTO__ERRORS},
 	{.name = "look",
 		.ask = look_ask,
 		.read = look_read,
 		.flags = CERTAUTO__READS | CERTAUTO__ERRORS},
-	{.name = "authorizations", .ask = authz_ask, .read = authz_read},
+	{.name = "authorizations",
+		.ask = authz_ask,
+		.read = authz_read,
+		.undo = certauto__spare_undo,
+		.undo_read = certauto__spare_read},
 	{.name = "finalize", .ask = finalize_ask, .read = finalize_read, .flags = CERTAUTO__ERRORS},
 	{.name = "poll", .ask = poll_ask, .read = poll_read, .flags = CERTAUTO__READS},
-	{.name = "download", .ask = download_ask, .read = download_read, .flags = CERTAUTO__READS},
+	{.name = "download",
+		.ask = certauto__download_ask,
+		.read = certauto__download_read,
+		.flags = CERTAUTO__READS},
+	{.name = "alternates",
+		.ask = certauto__alternates_ask,
+		.read = certauto__alternates_read,
+		.flags = CERTAUTO__READS | CERTAUTO__ANYHOW,
+		.each = certauto__alternates_each},
+	{.name = "chain", .ask = certauto__chain_ask, .flags = CERTAUTO__READS},
 };
 
 const struct certauto__table certauto__order_table = {
@@ -597,4 +596,5 @@ const struct certauto__table certauto__order_table = {
 	.n_steps = sizeof(order_steps) / sizeof(order_steps[0]),
 	.flags = CERTAUTO__TABLE_KEEP,
 	.revive = order_revive,
+	.failed = certauto__order_failed,
 };

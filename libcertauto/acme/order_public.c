@@ -23,11 +23,16 @@ static void order_destroy(void *object)
 		certauto_target_free(order->uses[i].target);
 	}
 	certauto__free(order->uses);
+	for (i = 0; order->results != NULL && i < order->names.n; i++)
+		certauto__error_clear(&order->results[i].error);
+	certauto__free(order->results);
 	certauto__req_free(order->req);
 	certauto__certs_free(order->chain);
 	certauto__list_free(&order->names);
 	certauto__buffer_free(&order->rejected);
 	certauto__free(order->profile);
+	certauto__free(order->preferred_chain);
+	certauto__free(order->replaces);
 	certauto__free(order->url);
 	certauto_account_free(order->account);
 }
@@ -37,55 +42,74 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static int order_fill(certauto_order *order, const certauto__req *req, certauto_error *err)
+{
+	certauto__list *names = &order->names;
+
+	if (certauto__req_copy(&order->req, req) < 0 ||
+	    certauto__list_copy(names, certauto__req_names(req)) < 0 ||
+	    (names->n > 0 && (order->results = certauto__alloc(
+				      names->n * sizeof(order->results[0]))) == NULL))
+		return certauto__error_nomem(err);
+	/* The same names in the same order whenever it is repeated: CAs then give the open order
+	 * back. */
+	if (names->n > 0)
+		qsort(names->items, names->n, sizeof(names->items[0]), compare_names);
+	return certauto__order_names_check(names, err);
+}
+
 int certauto__order_make(certauto_order **out, certauto_account *account, const certauto__req *req,
 	certauto_error *err)
 {
 	certauto_order *order;
 	int rc;
 
-	if (certauto__req_names(req)->n == 0)
-		return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
-			"the CSR has no names: an order needs at least one");
 	if ((order = certauto__object_new(account->object.cx, sizeof(*order), order_destroy)) ==
 	    NULL)
 		return certauto__error_nomem(err);
 	order->account = certauto__object_ref(account);
 	certauto__buffer_init(&order->rejected, 0);
-	if ((rc = certauto__req_copy(&order->req, req)) < 0 ||
-	    (rc = certauto__list_copy(&order->names, certauto__req_names(req))) < 0) {
+	if ((rc = order_fill(order, req, err)) < 0)
 		certauto__object_unref(order);
-		return certauto__error_set(err, rc, NULL, "%s", certauto_error_text(rc));
-	}
-	/* The same names in the same order whenever it is repeated: CAs then give the open order
-	 * back. */
-	qsort(order->names.items, order->names.n, sizeof(order->names.items[0]), compare_names);
-	*out = order;
-	return 0;
+	else
+		*out = order;
+	return rc;
 }
 
-static int challenge_bit(const char *challenge)
+static int unknown_type(const char *challenge, certauto_error *err)
 {
-	if (strcmp(challenge, "http-01") == 0)
-		return CERTAUTO_TARGET_HTTP01;
-	if (strcmp(challenge, "dns-01") == 0)
-		return CERTAUTO_TARGET_DNS01;
-	return strcmp(challenge, "tls-alpn-01") == 0 ? CERTAUTO_TARGET_TLSALPN01 : 0;
+	const struct certauto__challenge_type *type;
+	certauto__buffer known = CERTAUTO__BUFFER(256), shown = CERTAUTO__BUFFER(4096);
+	size_t i;
+
+	for (i = 0; (type = certauto__challenge_type_at(i)) != NULL; i++)
+		certauto__buffer_printf(&known, "%s%s", i == 0 ? "" : ", ", type->name);
+	certauto__text_escape(&shown, challenge, strlen(challenge));
+	certauto__error_set(err, CERTAUTO_EINVAL, NULL,
+		"there is no challenge type \"%s\"; there are %s", certauto__buffer_text(&shown),
+		certauto__buffer_text(&known));
+	certauto__buffer_free(&known);
+	certauto__buffer_free(&shown);
+	return CERTAUTO_EINVAL;
 }
 
 static int check_use(const certauto_order *order, const char *challenge, certauto_target *target,
 	certauto_error *err)
 {
-	int bit = challenge_bit(challenge);
+	const struct certauto__challenge_type *type = certauto__challenge_type(challenge);
 
 	if (order->started)
 		return certauto__error_set(
 			err, CERTAUTO_EBUSY, NULL, "the order was started already");
-	if (bit == 0)
-		return certauto__error_set(err, CERTAUTO_EINVAL, challenge,
-			"there is no challenge type \"%.40s\"; there are http-01, dns-01, "
-			"tls-alpn-01",
-			challenge);
-	if ((target->row->caps & bit) == 0 || target->row->present == NULL)
+	if (type == NULL)
+		return unknown_type(challenge, err);
+	/* The record of dns-persist-01 may be there for good. */
+	if (target == NULL && !type->token)
+		return 0;
+	if (target == NULL)
+		return certauto__error_set(
+			err, CERTAUTO_EINVAL, NULL, "%s needs a target", challenge);
+	if ((target->row->caps & type->cap) == 0 || target->row->present == NULL)
 		return certauto__error_set(err, CERTAUTO_EUNSUPPORTED, target->label,
 			"target %s (type %s) does not answer %s", target->label, target->row->name,
 			challenge);
@@ -151,10 +175,10 @@ int certauto_order_use_for(
 
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
-	if (pattern == NULL || challenge == NULL || target == NULL)
+	if (pattern == NULL || challenge == NULL)
 		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
-			"pattern, challenge and target must be given");
-	else if (target->object.cx != cx)
+			"pattern and challenge must be given");
+	else if (target != NULL && target->object.cx != cx)
 		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
 			"order and target belong to two contexts");
 	else
@@ -206,6 +230,8 @@ static int order_start(
 	start.name = order->names.items[0];
 	start.env = certauto__object_ref(order);
 	start.env_free = order_unref;
+	/* A CA takes so many orders at a time; the others stand in line, and cost nothing. */
+	start.one_at_a_time = 1;
 	start.deadline_ms = certauto__acme_deadline(deadline_ms);
 	start.journal_id = identity;
 	start.identity = identity;

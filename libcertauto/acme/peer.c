@@ -11,7 +11,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 
-#define RETRY_AFTER_MAX_S (7 * 24 * 60 * 60)
+#define ORDERS_MAX 16 /* that take turns: what one has shown is not kept waiting for long */
 #define RETRY_AFTER_NONE_S 60 /* a rate limit without a time */
 #define POLL_FIRST_MS 5
 #define POLL_MAX_MS 15000
@@ -57,8 +57,8 @@ int certauto__acme_nonce_take(struct certauto__acme *acme, char out[256])
 static certauto__verdict acme_sign(certauto_job *job, certauto__exchange *x,
 	struct certauto__acme *acme, const char *kid, const char *nonce)
 {
-	struct certauto__jws jws = {
-		acme->account->pkey, kid, nonce, certauto__buffer_text(&x->url)};
+	struct certauto__jws jws = {x->dress_arg != NULL ? x->dress_arg : acme->account->pkey, kid,
+		nonce, certauto__buffer_text(&x->url)};
 	certauto_error err;
 	int rc;
 
@@ -70,21 +70,33 @@ static certauto__verdict acme_sign(certauto_job *job, certauto__exchange *x,
 	return rc < 0 ? certauto__fail_with(job, &err) : CERTAUTO__SEND;
 }
 
+/* Signed by the account's key, and named by its URL. */
+static int by_account(const struct certauto__acme *acme, const certauto__exchange *x)
+{
+	return x->scratch != NULL && x->dress_arg == NULL &&
+		!certauto__text_equal(
+			certauto__buffer_text(&x->url), acme->directory.new_account);
+}
+
 static certauto__verdict acme_dress(certauto_job *job, certauto__exchange *x)
 {
 	struct certauto__acme *acme = certauto__acme_of(job);
-	const char *kid = acme->account->url;
+	int own = by_account(acme, x);
+	certauto__verdict verdict;
 	char nonce[256];
 
+	if ((verdict = certauto__acme_limits_check(
+		     job, certauto__text_equal(certauto__buffer_text(&x->url),
+				  acme->directory.new_account))) != CERTAUTO__NEXT)
+		return verdict;
 	if (x->scratch == NULL)
 		return CERTAUTO__SEND;
-	if (certauto__text_equal(certauto__buffer_text(&x->url), acme->directory.new_account))
-		kid = NULL;
-	else if (kid == NULL)
-		return certauto__acme_need_account(job);
+	if (own && acme->rotating != job &&
+	    (verdict = certauto__acme_need_account(job)) != CERTAUTO__NEXT)
+		return verdict;
 	if (!certauto__acme_nonce_take(acme, nonce))
 		return certauto__acme_need_nonce(job);
-	return acme_sign(job, x, acme, kid, nonce);
+	return acme_sign(job, x, acme, own ? acme->account->url : NULL, nonce);
 }
 
 /* ---- judge ---- */
@@ -110,8 +122,8 @@ static int64_t judge_retry_at(const certauto__exchange *x)
 		after = RETRY_AFTER_NONE_S;
 	if (after < 1)
 		after = 1;
-	if (after > RETRY_AFTER_MAX_S)
-		after = RETRY_AFTER_MAX_S;
+	if (after > CERTAUTO__RETRY_AFTER_MAX_S)
+		after = CERTAUTO__RETRY_AFTER_MAX_S;
 	return certauto__clock_now() + after;
 }
 
@@ -126,30 +138,83 @@ static void judge_later(certauto__exchange *x)
 	certauto__buffer_free(&help);
 }
 
-static certauto__judgement judge_no(
-	struct certauto__acme *acme, certauto__exchange *x, const struct certauto__problem *problem)
+/* A refusal that may mean the key, not what was asked: that the CA has another one for the account
+ * (a store restored from a backup, another process that has replaced it), or has closed it. Whether
+ * it knows the key is then asked, once a job, and the request made again. */
+static int judge_doubts(
+	const certauto_job *job, const struct certauto__acme *acme, const certauto__exchange *x)
+{
+	if ((x->status == 404 || x->status == 410) &&
+	    !certauto__acme_says(x, "accountDoesNotExist"))
+		return 0;
+	if (!by_account(acme, x) || acme->rotating != NULL || certauto__acme_is_gone(acme) ||
+	    certauto__fact_own(job, ".doubted") != NULL ||
+	    !certauto__acme_may_mean_key(&x->error))
+		return 0;
+	return !acme->proved || certauto__acme_is_stale(acme) ||
+		certauto__text_equal(certauto__buffer_text(&x->url), acme->account->url);
+}
+
+/* RFC 8555 7.3.3: the terms have changed. */
+static void judge_terms(struct certauto__acme *acme, certauto__exchange *x)
+{
+	certauto__buffer link = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
+	certauto__buffer shown = CERTAUTO__BUFFER(4096);
+
+	if (certauto__transfer_link(x->transfer, "terms-of-service", 0, &link) == 0 &&
+	    certauto__text_escape(&shown, link.data, link.len) == 0)
+		certauto__error_advise(&x->error,
+			"read the CA's terms of service, %s; to agree to them run: certauto "
+			"account update --agree-tos%s%s",
+			shown.data, x->error.advice != NULL ? "; " : "",
+			x->error.advice != NULL ? x->error.advice : "");
+	if (shown.len > 0) {
+		certauto__free(acme->account->terms_url);
+		acme->account->terms_url = certauto__buffer_take(&shown);
+	}
+	certauto__buffer_free(&link);
+	certauto__buffer_free(&shown);
+}
+
+static void judge_tell(certauto__exchange *x, const struct certauto__problem *problem, int code)
 {
 	certauto__buffer what = CERTAUTO__BUFFER(8192);
+
+	judge_what(x, &what);
+	certauto__error_clear(&x->error);
+	certauto__problem_tell(&x->error, code, certauto__buffer_text(&x->url), problem,
+		certauto__buffer_text(&what));
+	certauto__buffer_free(&what);
+	x->error.status = x->status;
+	if (x->http == CERTAUTO__HTTP_DIRECTORY && code == 0 && x->status < 500)
+		certauto__error_advise(
+			&x->error, "check that the server is the URL of an ACME directory");
+}
+
+static certauto__judgement judge_no(
+	certauto_job *job, certauto__exchange *x, const struct certauto__problem *problem)
+{
+	struct certauto__acme *acme = certauto__acme_of(job);
 	int asked = certauto__transfer_retry_after(x->transfer) >= 0, later;
 
 	later = x->status == 429 || (x->status == 503 && asked) ||
 		certauto__problem_is(problem, "rateLimited");
-	judge_what(x, &what);
-	certauto__error_clear(&x->error);
-	certauto__problem_tell(&x->error, later ? CERTAUTO_ERETRY_LATER : 0,
-		certauto__buffer_text(&x->url), problem, certauto__buffer_text(&what));
-	certauto__buffer_free(&what);
-	x->error.status = x->status;
-	if (x->http == CERTAUTO__HTTP_DIRECTORY)
-		certauto__error_advise(
-			&x->error, "check that the server is the URL of an ACME directory");
+	judge_tell(x, problem, later ? CERTAUTO_ERETRY_LATER : 0);
 	if (certauto__problem_is(problem, "badNonce")) {
 		acme->n_nonces = 0; /* what came before is likely to be refused as well */
 		return CERTAUTO__NOW;
 	}
 	if (later) {
 		judge_later(x);
+		certauto__acme_limits_note(job, x, problem->present);
 		return CERTAUTO__LATER;
+	}
+	if (certauto__problem_is(problem, "userActionRequired"))
+		judge_terms(acme, x);
+	if (judge_doubts(job, acme, x)) {
+		certauto__fact_set_number(job, ".doubted", 1);
+		acme->doubted = 1;
+		return CERTAUTO__RELOGIN;
 	}
 	if (x->status == 404 || x->status == 410)
 		acme->directory_at_ms =
@@ -176,9 +241,11 @@ static certauto__judgement acme_judge(certauto_job *job, certauto__exchange *x)
 		if (judge_is_problem(x))
 			(void)certauto__problem_parse(
 				&problem, certauto__buffer_text(&what), data, len, NULL);
-		judgement = judge_no(acme, x, &problem);
+		judgement = judge_no(job, x, &problem);
 		certauto__problem_free(&problem);
 		certauto__buffer_free(&what);
+	} else if (by_account(acme, x)) {
+		acme->proved = 1;
 	}
 	certauto__acme_nonce_add(acme, certauto__transfer_header(x->transfer, "Replay-Nonce", 0));
 	return judgement;
@@ -193,6 +260,8 @@ static void acme_destroy(certauto__peer *peer)
 	if (acme == NULL)
 		return;
 	certauto__directory_free(&acme->directory);
+	certauto__limits_free(acme->limits);
+	certauto__acme_next_free(acme);
 	certauto__free(acme);
 	peer->state = NULL;
 }
@@ -233,6 +302,7 @@ int certauto__acme_open(certauto_account *account, certauto_error *err)
 	}
 	acme->account = account;
 	acme->peer = peer;
+	peer->turns_max = ORDERS_MAX;
 	acme->key_given = account->key != NULL;
 	acme->may_exist = acme->key_given;
 	peer->state = acme;
@@ -286,6 +356,13 @@ certauto__verdict certauto__acme_post(
 	return verdict;
 }
 
+certauto__verdict certauto__acme_post_as(certauto_job *job, certauto__exchange *x, const char *url,
+	certauto__buffer *payload, const certauto__pkey *key)
+{
+	x->dress_arg = key;
+	return certauto__acme_post(job, x, url, payload);
+}
+
 certauto__verdict certauto__acme_fetch(certauto_job *job, certauto__exchange *x, const char *url)
 {
 	certauto__buffer nothing = CERTAUTO__BUFFER(PAYLOAD_MAX);
@@ -313,6 +390,10 @@ int certauto__acme_body(const certauto__exchange *x, const char *type, const cha
 	const char *url = certauto__buffer_text(&x->url), *got;
 	int rc;
 
+	if (x->rc < 0) { /* what came before it broke off is no answer */
+		certauto__error_copy(err, &x->error);
+		return x->rc;
+	}
 	*data = certauto__exchange_answer(x, len);
 	if (certauto__transfer_is_type(x->transfer, type))
 		return 0;
@@ -326,6 +407,24 @@ int certauto__acme_body(const certauto__exchange *x, const char *type, const cha
 		err, "check that the server is an ACME directory and that nothing stands between");
 	certauto__buffer_free(&shown);
 	return rc;
+}
+
+static int error_says(const certauto_error *refusal, const char *kind)
+{
+	struct certauto__problem problem = {.type = refusal->problem};
+
+	return certauto__problem_is(&problem, kind);
+}
+
+int certauto__acme_says(const certauto__exchange *x, const char *kind)
+{
+	return error_says(&x->error, kind);
+}
+
+int certauto__acme_may_mean_key(const certauto_error *refusal)
+{
+	return error_says(refusal, "unauthorized") || error_says(refusal, "malformed") ||
+		error_says(refusal, "accountDoesNotExist");
 }
 
 int certauto__acme_location(

@@ -16,48 +16,57 @@
 static const struct {
 	const char *kind;
 	int code;
+	int final;      /* a person has to act first: asking again does not help */
 	const char *advice;
 } problem_kinds[] = {
-	{"accountDoesNotExist", CERTAUTO_EAUTH,
+	{"accountDoesNotExist", CERTAUTO_EAUTH, 1,
 		"the CA does not know this account: check that the server is the one it was made "
 		"at; to begin with a new account, move the old one's files out of the store"},
-	{"agreementRequired", CERTAUTO_EINVAL,
+	{"agreementRequired", CERTAUTO_EINVAL, 1,
 		"read the CA's terms of service, then set agree_tos"},
-	{"badCSR", CERTAUTO_EREFUSED,
+	{"badCSR", CERTAUTO_EREFUSED, 1,
 		"the CA does not take this request: try another key type, or other names"},
-	{"badNonce", CERTAUTO_EPROTO, "the CA refuses its own nonces: try again later"},
-	{"badPublicKey", CERTAUTO_EREFUSED, "the CA does not take this key: try another key type"},
-	{"badSignatureAlgorithm", CERTAUTO_EREFUSED,
+	{"badNonce", CERTAUTO_EPROTO, 0,
+		"the CA refuses its own nonces: try again later"},
+	{"badPublicKey", CERTAUTO_EREFUSED, 1,
+		"the CA does not take this key: try another key type"},
+	{"badSignatureAlgorithm", CERTAUTO_EREFUSED, 0,
 		"the CA does not take this kind of account key: use ecdsa-p256 or rsa-2048"},
-	{"caa", CERTAUTO_ECHALLENGE,
+	{"caa", CERTAUTO_ECHALLENGE, 1,
 		"a CAA record of the domain does not let this CA issue: ask who keeps its DNS"},
-	{"connection", CERTAUTO_ECHALLENGE,
+	{"connection", CERTAUTO_ECHALLENGE, 0,
 		"the CA could not connect: for http-01 port 80 of the name must be reachable from "
 		"the internet"},
-	{"dns", CERTAUTO_ECHALLENGE,
+	{"dns", CERTAUTO_ECHALLENGE, 0,
 		"the CA could not look the name up: check that it is in public DNS and that its "
 		"servers answer"},
-	{"externalAccountRequired", CERTAUTO_EUNSUPPORTED,
-		"the CA takes only accounts bound to one of its customers, which is not "
-		"supported: use another CA"},
-	{"incorrectResponse", CERTAUTO_ECHALLENGE,
+	{"externalAccountRequired", CERTAUTO_EAUTH, 1,
+		"the CA takes only accounts bound to one of its customers: give the key id and the "
+		"MAC key it has told you"},
+	{"incorrectResponse", CERTAUTO_ECHALLENGE, 0,
 		"something else answered in place of the token: check where the name leads"},
-	{"invalidContact", CERTAUTO_EINVAL, "correct the contact address"},
-	{"invalidProfile", CERTAUTO_EREFUSED, "choose a profile the CA offers"},
-	{"rateLimited", CERTAUTO_ERETRY_LATER,
+	{"invalidContact", CERTAUTO_EINVAL, 1,
+		"correct the contact address"},
+	{"invalidProfile", CERTAUTO_EREFUSED, 1,
+		"choose a profile the CA offers"},
+	{"malformed", CERTAUTO_EREFUSED, 1, NULL},
+	{"rateLimited", CERTAUTO_ERETRY_LATER, 0,
 		"wait until the time told; asking earlier does not help"},
-	{"rejectedIdentifier", CERTAUTO_EREFUSED,
+	{"rejectedIdentifier", CERTAUTO_EREFUSED, 1,
 		"the CA will not issue for this name: leave it out"},
-	{"serverInternal", CERTAUTO_EREFUSED, "the CA has a fault of its own: try again later"},
-	{"tls", CERTAUTO_ECHALLENGE, "the CA met a TLS error at the name's server"},
-	{"unauthorized", CERTAUTO_EAUTH,
+	{"serverInternal", CERTAUTO_EREFUSED, 0,
+		"the CA has a fault of its own: try again later"},
+	{"tls", CERTAUTO_ECHALLENGE, 0,
+		"the CA met a TLS error at the name's server"},
+	{"unauthorized", CERTAUTO_EAUTH, 1,
 		"the account may not do this: it may be deactivated, or the order may belong to "
 		"another one"},
-	{"unsupportedContact", CERTAUTO_EINVAL,
+	{"unsupportedContact", CERTAUTO_EINVAL, 1,
 		"use a contact of the form mailto:someone@example.org"},
-	{"unsupportedIdentifier", CERTAUTO_EREFUSED,
+	{"unsupportedIdentifier", CERTAUTO_EREFUSED, 1,
 		"the CA does not issue for this kind of name: leave it out"},
-	{"userActionRequired", CERTAUTO_EPERM, "a person has to act at the CA's web site first"},
+	{"userActionRequired", CERTAUTO_EPERM, 1,
+		"a person has to act at the CA's web site first"},
 };
 
 void certauto__problem_free(struct certauto__problem *problem)
@@ -165,6 +174,18 @@ const char *certauto__problem_kind(const struct certauto__problem *problem)
 	return certauto__text_starts(type, PROBLEM_URN) ? type + sizeof(PROBLEM_URN) - 1 : type;
 }
 
+int certauto__problem_is_final(const char *type)
+{
+	size_t i;
+
+	if (type == NULL || !certauto__text_starts(type, PROBLEM_URN))
+		return 0;
+	for (i = 0; i < sizeof(problem_kinds) / sizeof(problem_kinds[0]); i++)
+		if (strcmp(type + sizeof(PROBLEM_URN) - 1, problem_kinds[i].kind) == 0)
+			return problem_kinds[i].final;
+	return 0;
+}
+
 int certauto__problem_is(const struct certauto__problem *problem, const char *kind)
 {
 	return certauto__text_starts(problem->type != NULL ? problem->type : "", PROBLEM_URN) &&
@@ -232,6 +253,8 @@ int certauto__problem_tell(certauto_error *err, int code, const char *object,
 		advice = problem_kinds[i].advice;
 		if (code == 0)
 			code = problem_kinds[i].code;
+		else if (code == CERTAUTO_ECHALLENGE && problem_kinds[i].code == CERTAUTO_EAUTH)
+			advice = "something else answered the CA: check where the name leads";
 	}
 	if (code == 0)
 		code = CERTAUTO_EREFUSED;

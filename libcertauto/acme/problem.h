@@ -36,6 +36,9 @@ int certauto__problem_is(const struct certauto__problem *problem, const char *ki
  * subproblems. The CA's texts are escaped and cut. Returns the code. */
 int certauto__problem_tell(certauto_error *err, int code, const char *object,
 	const struct certauto__problem *problem, const char *what);
+/* 1 if a failure of that type (the URN of an error; NULL: unknown) will not go away by asking
+ * again: a person has to act first. */
+int certauto__problem_is_final(const char *type);
 /* The detail fit to be shown; *out is empty when there is none. */
 int certauto__problem_detail(certauto__buffer *out, const struct certauto__problem *problem);
 

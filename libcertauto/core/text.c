@@ -257,7 +257,7 @@ static const char *dns_label_fault(const char *label, size_t len)
 	size_t i;
 
 	if (len == 0)
-		return "it has an empty label (two dots in a row, or one at an end)";
+		return "it has an empty label (two dots in a row, or one in front)";
 	if (len > 63)
 		return "a label is longer than 63 bytes";
 	for (i = 0; i < len; i++) {
@@ -266,7 +266,8 @@ static const char *dns_label_fault(const char *label, size_t len)
 		if (label[i] == '*')
 			return "\"*\" may only be the whole first label";
 		if ((unsigned char)label[i] >= 0x80)
-			return "it is not ASCII: write international names as xn--...";
+			return "it is not ASCII: write each label of an international name in its "
+			       "xn-- form, as `idn2 NAME` prints it";
 		if (!dns_label_char(label[i]))
 			return "only letters, digits, \"-\" and \".\" may stand in it";
 	}
@@ -282,8 +283,10 @@ static const char *dns_name_fault(const char *name)
 
 	if (name == NULL || *name == '\0')
 		return "it is empty";
-	if (strlen(name) > 253)
+	if ((len = strlen(name)) > 253)
 		return "it is longer than 253 bytes";
+	if (name[len - 1] == '.')
+		return "it ends with a dot: leave that out";
 	if (certauto__ip_check(name))
 		return "it is an IP address";
 	if (certauto__text_starts(name, "*."))
@@ -317,6 +320,24 @@ int certauto__ip_check(const char *name)
 
 	return name != NULL && (inet_pton(AF_INET, name, address) == 1 ||
 		inet_pton(AF_INET6, name, address) == 1);
+}
+
+int certauto__name_normal(char out[CERTAUTO__NAME_SIZE], const char *name, const char **why)
+{
+	unsigned char address[16];
+	size_t i, len = name != NULL ? strlen(name) : 0;
+	int family = AF_INET;
+
+	if (name != NULL && (inet_pton(AF_INET, name, address) == 1 ||
+		inet_pton(family = AF_INET6, name, address) == 1)) {
+		(void)inet_ntop(family, address, out, CERTAUTO__NAME_SIZE);
+		return 0;
+	}
+	if (len == 0 || len >= CERTAUTO__NAME_SIZE)
+		return certauto__dns_name_check(name, why);
+	for (i = 0; i <= len; i++)
+		out[i] = text_lower(name[i]);
+	return certauto__dns_name_check(out, why);
 }
 
 int certauto__name_match(const char *pattern, const char *name)

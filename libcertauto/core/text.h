@@ -40,6 +40,10 @@ int certauto__equal_secret(const void *a, const void *b, size_t len); /* constan
 int certauto__dns_name_check(const char *name, const char **why);
 /* 1 if name is an IPv4 or IPv6 literal. */
 int certauto__ip_check(const char *name);
+#define CERTAUTO__NAME_SIZE 256 /* a DNS name or an address as text, with the NUL */
+/* The name as orders, requests and certificates are compared by: lower case, addresses in their
+ * shortest form (RFC 5952). 0, or CERTAUTO_EINVAL with a static explanation. */
+int certauto__name_normal(char out[CERTAUTO__NAME_SIZE], const char *name, const char **why);
 /* "name" or "*" patterns: `*.example.org` matches one label more; a bare `*` matches all. */
 int certauto__name_match(const char *pattern, const char *name);
 

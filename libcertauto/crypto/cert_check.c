@@ -81,7 +81,7 @@ static int check_names(const struct certauto__cert *leaf, const certauto__list *
 
 	for (i = 0; rc == 0 && i < names->n; i++) {
 		/* What cannot be ordered stays as it is and equals nothing. */
-		if (certauto__san_name(name, names->items[i], &why) == 0)
+		if (certauto__name_normal(name, names->items[i], &why) == 0)
 			rc = certauto__list_add_text(&wanted, name);
 		else
 			rc = certauto__list_add_text(&wanted, names->items[i]);

@@ -13,6 +13,8 @@
 #define SERIAL_LEN 16
 #define KEY_ID_LEN 20
 #define CN_MAX 64
+#define CHALLENGE_LIFE_S 86400 /* on either side of now: clocks differ */
+#define OID_ACME_IDENTIFIER "\x2B\x06\x01\x05\x05\x07\x01\x1F"
 #define NOT_AFTER_MAX 253402300799 /* 9999-12-31T23:59:59Z, the last that can be written */
 #define UTC_TIME_END 2524608000    /* 2050-01-01: from then on GeneralizedTime (RFC 5280 4.1.2.5) */
 
@@ -21,6 +23,7 @@ struct making {
 	const certauto__req *req;
 	const struct certauto__cert *ca; /* NULL: self-signed */
 	int64_t not_before, not_after;
+	const unsigned char *challenge;  /* digest for acmeIdentifier; NULL: none */
 };
 
 static void add_time(certauto__buffer *b, int64_t at)
@@ -133,6 +136,15 @@ static int add_authority_key_id(certauto__buffer *b, const struct certauto__cert
 	return 0;
 }
 
+static void add_acme_identifier(certauto__buffer *b, const unsigned char digest[32])
+{
+	struct certauto__ext_mark mark;
+
+	certauto__ext_open(b, &mark, CERTAUTO__OID(OID_ACME_IDENTIFIER), 1);
+	certauto__der_add(b, MBEDTLS_ASN1_OCTET_STRING, digest, 32);
+	certauto__ext_close(b, &mark);
+}
+
 static int add_extensions(certauto__buffer *b, const struct making *m, int subject_is_empty)
 {
 	struct certauto__ext_mark mark;
@@ -150,6 +162,8 @@ static int add_extensions(certauto__buffer *b, const struct making *m, int subje
 	    (rc = add_authority_key_id(b, m->ca)) < 0)
 		return rc;
 	certauto__san_add(b, &m->req->names, subject_is_empty); /* RFC 5280 4.2.1.6 */
+	if (m->challenge != NULL)
+		add_acme_identifier(b, m->challenge);
 	certauto__der_close(b, list);
 	certauto__der_close(b, all);
 	return 0;
@@ -240,7 +254,7 @@ static int check_validity(int64_t not_before, int64_t not_after, certauto_error 
 int certauto__certs_self_signed(certauto__certs **out, const certauto__pkey *key,
 	const certauto__req *req, int64_t not_before, int64_t not_after, certauto_error *err)
 {
-	struct making m = { key, req, NULL, not_before, not_after };
+	struct making m = { key, req, NULL, not_before, not_after, NULL };
 	int rc;
 
 	if ((rc = check_validity(not_before, not_after, err)) < 0)
@@ -251,12 +265,38 @@ int certauto__certs_self_signed(certauto__certs **out, const certauto__pkey *key
 	return make(out, &m, err);
 }
 
+int certauto__certs_challenge(certauto__certs **certs_out, certauto__pkey **key_out,
+	const char *name, const unsigned char digest[32], certauto_error *err)
+{
+	char *items[] = { (char *)name }; /* only read */
+	const certauto__list names = { items, 1, 1 };
+	int64_t now = certauto__clock_now();
+	struct making m = { NULL, NULL, NULL, now - CHALLENGE_LIFE_S, now + CHALLENGE_LIFE_S,
+		digest };
+	certauto__pkey *key = NULL;
+	certauto__req *req = NULL;
+	int rc;
+
+	if ((rc = certauto__pkey_new(&key, "ecdsa-p256", err)) == 0 &&
+	    (rc = certauto__req_new(&req, key, &names, NULL, err)) == 0) {
+		m.signer = key;
+		m.req = req;
+		rc = make(certs_out, &m, err);
+	}
+	certauto__req_free(req);
+	if (rc == 0)
+		*key_out = key;
+	else
+		certauto__pkey_free(key);
+	return rc;
+}
+
 int certauto__certs_signed(certauto__certs **out, const certauto__certs *ca,
 	const certauto__pkey *ca_key, const certauto__req *req, int64_t not_before,
 	int64_t not_after, certauto_error *err)
 {
 	const struct certauto__cert *issuer = ca->items[0];
-	struct making m = { ca_key, req, issuer, not_before, not_after };
+	struct making m = { ca_key, req, issuer, not_before, not_after, NULL };
 	int rc;
 
 	if ((rc = check_validity(not_before, not_after, err)) < 0)

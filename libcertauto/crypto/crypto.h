@@ -21,6 +21,9 @@ int certauto__random(void *out, size_t len, certauto_error *err);
 int certauto__random_hex(char *out, size_t n_bytes, certauto_error *err); /* out: 2 * n_bytes + 1 */
 void certauto__sha256(unsigned char out[32], const void *data, size_t len);
 int certauto__sha256_hex(char out[65], const void *data, size_t len);
+/* HMAC (RFC 2104) appended to out. alg as JOSE calls it: "HS256" "HS384" "HS512"; EINVAL. */
+int certauto__hmac(certauto__buffer *out, const char *alg, const certauto__secret *key,
+	const void *data, size_t len);
 
 /* ---- key types: "ecdsa-p256" "ecdsa-p384" "rsa-2048" "rsa-3072" "rsa-4096" ---- */
 
@@ -150,7 +153,12 @@ int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *ke
  * EKU serverAuth, SKI, random 16-byte positive serial, SHA-256. Self-signed by key. */
 int certauto__certs_self_signed(certauto__certs **out, const certauto__pkey *key,
 	const certauto__req *req, int64_t not_before, int64_t not_after, certauto_error *err);
-/* The same signed by ca_key under ca (its leaf); chain = new leaf + ca unless ca is self-signed. */
+/* What answers tls-alpn-01 (RFC 8737): a new key and a certificate of its own for that one name or
+ * address, with the digest of the key authorization in the critical extension acmeIdentifier. */
+int certauto__certs_challenge(certauto__certs **certs_out, certauto__pkey **key_out,
+	const char *name, const unsigned char digest[32], certauto_error *err);
+/* As certauto__certs_self_signed(), signed by ca_key under ca (its leaf); chain = new leaf + ca
+ * unless ca is self-signed. */
 int certauto__certs_signed(certauto__certs **out, const certauto__certs *ca,
 	const certauto__pkey *ca_key, const certauto__req *req, int64_t not_before,
 	int64_t not_after, certauto_error *err);

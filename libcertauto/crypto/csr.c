@@ -48,7 +48,7 @@ static int check_names(const certauto__list *names, certauto_error *err)
 	size_t i;
 
 	for (i = 0; i < names->n; i++)
-		if (certauto__san_name(name, names->items[i], &why) < 0)
+		if (certauto__name_normal(name, names->items[i], &why) < 0)
 			return certauto__error_set(err, CERTAUTO_EINVAL, names->items[i],
 				"the request is for \"%s\", which is no name to order: %s",
 				names->items[i], why);
@@ -79,7 +79,7 @@ static int read_names(certauto__req *req, struct certauto__der *info, certauto_e
 			n_others);
 	if (req->names.n > 0 || req->common_name == NULL)
 		return check_names(&req->names, err);
-	if (certauto__san_name(name, req->common_name, &why) < 0)
+	if (certauto__name_normal(name, req->common_name, &why) < 0)
 		return certauto__error_set(err, CERTAUTO_EINVAL, req->common_name,
 			"the request has no alternative names, and its common name \"%s\" is no "
 			"name to order: %s", req->common_name, why);
@@ -240,7 +240,7 @@ static int collect_names(certauto__list *out, const certauto__list *names, certa
 		return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
 			"a request needs 1 to %d names", CERTAUTO__NAMES_MAX);
 	for (i = 0; i < names->n; i++) {
-		if (certauto__san_name(name, names->items[i], &why) < 0)
+		if (certauto__name_normal(name, names->items[i], &why) < 0)
 			return certauto__error_set(err, CERTAUTO_EINVAL, names->items[i],
 				"\"%.300s\" is neither a DNS name nor an IP address: %s",
 				names->items[i], why);

@@ -84,26 +84,6 @@ static void lower(char *text)
 			*text = (char)(*text - 'A' + 'a');
 }
 
-int certauto__san_name(char out[CERTAUTO__NAME_SIZE], const char *name, const char **why)
-{
-	unsigned char address[16];
-	size_t len = name != NULL ? strlen(name) : 0, n;
-
-	*why = "it is empty";
-	if (len == 0)
-		return CERTAUTO_EINVAL;
-	if ((n = address_bytes(address, name)) != 0) {
-		(void)inet_ntop(n == 4 ? AF_INET : AF_INET6, address, out, CERTAUTO__NAME_SIZE);
-		return 0;
-	}
-	*why = "it is longer than 253 bytes";
-	if (len > 253)
-		return CERTAUTO_EINVAL;
-	memcpy(out, name, len + 1);
-	lower(out);
-	return certauto__dns_name_check(out, why);
-}
-
 void certauto__san_add(certauto__buffer *b, const certauto__list *names, int critical)
 {
 	struct certauto__ext_mark mark;

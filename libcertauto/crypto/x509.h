@@ -12,7 +12,6 @@
 #include "crypto/der.h"
 
 #define CERTAUTO__NAMES_MAX 1000 /* names of one certificate or request */
-#define CERTAUTO__NAME_SIZE 256  /* a DNS name or an address as text, with the NUL */
 
 /* What is inside the BIT STRING of a SubjectPublicKeyInfo: a point, or two integers. */
 int certauto__spki_bits(struct certauto__der *out, const certauto__buffer *spki);
@@ -35,10 +34,7 @@ int certauto__ext_find(struct certauto__der *value, const struct certauto__der *
 
 /* ---- subject alternative names ---- */
 
-/* The name as requests and certificates are compared by: lower case, addresses in their shortest
- * form. 0, or CERTAUTO_EINVAL with a static explanation. */
-int certauto__san_name(char out[CERTAUTO__NAME_SIZE], const char *name, const char **why);
-/* The whole extension; the names are as certauto__san_name() gives them. */
+/* The whole extension; the names are as certauto__name_normal() gives them. */
 void certauto__san_add(certauto__buffer *b, const certauto__list *names, int critical);
 /* Adds each name once; *n_others counts the names that are neither DNS names nor addresses.
  * ENOMEM, or EINVAL: damaged, too many. */

@@ -10,6 +10,22 @@
 
 /* ---- an account ---- */
 
+/* That the first certificate would fail is best known before. */
+static certauto__verdict check_binding(certauto_job *job, const certauto_account *account)
+{
+	certauto_error *err;
+
+	if (!certauto__acme_of(job)->directory.external_account_required ||
+	    account->eab_key != NULL)
+		return CERTAUTO__NEXT;
+	err = certauto__job_error_of(job);
+	certauto__error_set(err, CERTAUTO_ENOTFOUND, account->server,
+		"no account at %s, which makes them for its customers only", account->server);
+	certauto__error_advise(err,
+		"give the account \"eab\": {\"kid\", \"hmac\"} as the CA has told its customer");
+	return CERTAUTO__FAILED;
+}
+
 static certauto__verdict known_ask(certauto_job *job, certauto__exchange *x)
 {
 	certauto_account *account = certauto__job_env(job);
@@ -18,6 +34,8 @@ static certauto__verdict known_ask(certauto_job *job, certauto__exchange *x)
 	(void)x;
 	if (account->url != NULL)
 		return CERTAUTO__NEXT;
+	if (check_binding(job, account) != CERTAUTO__NEXT)
+		return CERTAUTO__FAILED;
 	if (account->agree_tos) {
 		certauto__warn(job, account->name,
 			"no account at %s yet: the first certificate makes one", account->server);
@@ -67,6 +85,8 @@ static void add_target(struct check *check, certauto_target *target)
 	for (i = 0; i < check->n_targets; i++)
 		if (check->targets[i] == target)
 			return;
+	if (target == NULL)
+		return; /* a challenge whose answer is there for good */
 	check->targets[check->n_targets++] = target;
 }
 

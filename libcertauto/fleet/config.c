@@ -18,7 +18,6 @@
 static void use_free(struct certauto__use *use)
 {
 	certauto__free(use->label);
-	certauto__free(use->challenge);
 	certauto__list_free(&use->patterns);
 	certauto_target_free(use->target);
 }
@@ -35,6 +34,8 @@ static void certificate_free(struct certauto__certificate *certificate)
 	certauto__free(certificate->deploys);
 	certauto__free(certificate->name);
 	certauto_account_free(certificate->account);
+	certauto__free(certificate->profile);
+	certauto__free(certificate->preferred_chain);
 	certauto__list_free(&certificate->names);
 	certauto__list_free(&certificate->keys);
 	certauto__req_free(certificate->csr);
@@ -112,25 +113,24 @@ int certauto__fleet_named(const struct certauto__certificate **out, const certau
 
 /* ---- accounts ---- */
 
-/* Not silently left out: who writes it counts on it. */
-int certauto__config_not_yet(const struct certauto__config *config,
-	const struct certauto__node *object, const char *key)
+static int read_hmac(const struct certauto__config *config, const struct certauto__node *kid,
+	struct certauto__node *hmac, certauto_account *account)
 {
-	const struct certauto__node *node = certauto__node_get(object, key);
+	int rc;
 
-	if (node == NULL)
-		return 0;
-	return certauto__config_fail(config, node,
-		"%s is not supported yet; leave it out or set it to null", key);
+	if ((rc = certauto__config_secret(config, hmac)) < 0)
+		return rc;
+	return certauto__config_wrap(config, hmac,
+		certauto__account_set_eab(account, kid->text, hmac->text, hmac->len, config->err));
 }
 
-/* The secret of an external account binding is looked at although it cannot be used yet: the
- * mistake nearer to the reader is told first. */
-static int read_eab(const struct certauto__config *config, const struct certauto__node *account)
+static int read_eab(const struct certauto__config *config, const struct certauto__node *eab,
+	certauto_account *account)
 {
-	static const char *const known[] = { "kid", "hmac", NULL };
-	const struct certauto__node *eab = certauto__node_get(account, "eab");
-	struct certauto__node *child;
+	static const char *const known[] = { "kid", "hmac", "alg", NULL };
+	const struct certauto__node *kid = certauto__node_get(eab, "kid"),
+				    *alg = certauto__node_get(eab, "alg");
+	struct certauto__node *hmac;
 	int rc;
 
 	if (eab == NULL)
@@ -138,11 +138,31 @@ static int read_eab(const struct certauto__config *config, const struct certauto
 	if ((rc = certauto__config_object(config, eab)) < 0 ||
 	    (rc = certauto__config_keys(config, eab, "eab", known)) < 0)
 		return rc;
-	for (child = eab->children; child != NULL; child = child->next)
-		if (strcmp(child->key, "hmac") == 0 &&
-		    (rc = certauto__config_secret(config, child)) < 0)
-			return rc;
-	return certauto__config_not_yet(config, account, "eab");
+	for (hmac = eab->children; hmac != NULL && strcmp(hmac->key, "hmac") != 0;
+		hmac = hmac->next)
+		;
+	if (kid == NULL || hmac == NULL)
+		return certauto__config_fail(config, eab, "eab must have \"%s\"",
+			kid == NULL ? "kid" : "hmac");
+	if (kid->type != CERTAUTO__JSON_STRING || kid->len == 0 ||
+	    (alg != NULL && alg->type != CERTAUTO__JSON_STRING))
+		return certauto__config_fail(config, eab,
+			"kid and alg must be strings that are not empty");
+	if ((rc = read_hmac(config, kid, hmac, account)) < 0 || alg == NULL)
+		return rc;
+	return certauto__config_wrap(
+		config, alg, certauto__account_set_eab_alg(account, alg->text, config->err));
+}
+
+static int read_key_type(const struct certauto__config *config, const struct certauto__node *node,
+	certauto_account *account)
+{
+	if (node == NULL)
+		return 0;
+	if (node->type != CERTAUTO__JSON_STRING)
+		return certauto__config_fail(config, node, "key must be a type of key");
+	return certauto__config_wrap(config, node,
+		certauto__account_set_key_type(account, node->text, config->err));
 }
 
 static int read_ca_file(const struct certauto__config *config, const struct certauto__node *node,
@@ -162,19 +182,20 @@ static int read_ca_file(const struct certauto__config *config, const struct cert
 		reason != NULL ? reason : "unknown error");
 }
 
-static int read_contacts(const struct certauto__config *config, const struct certauto__node *node,
-	certauto_account *account)
+/* Each string of a list goes into the account. */
+static int read_each(const struct certauto__config *config, const struct certauto__node *node,
+	certauto_account *account,
+	int (*add)(certauto_account *account, const char *text, certauto_error *err))
 {
-	certauto__list contacts = {0};
+	certauto__list texts = {0};
 	size_t i;
 	int rc;
 
-	rc = certauto__config_list(config, node, &contacts);
-	for (i = 0; rc == 0 && i < contacts.n; i++)
-		rc = certauto__config_wrap(config, node,
-			certauto__account_add_contact_text(account, contacts.items[i],
-				config->err));
-	certauto__list_free(&contacts);
+	rc = certauto__config_list(config, node, &texts);
+	for (i = 0; rc == 0 && i < texts.n; i++)
+		rc = certauto__config_wrap(
+			config, node, add(account, texts.items[i], config->err));
+	certauto__list_free(&texts);
 	return rc;
 }
 
@@ -182,16 +203,20 @@ static int read_account_members(const struct certauto__config *config,
 	const struct certauto__node *node, certauto_account *account)
 {
 	static const char *const known[] = {
-		"server", "contact", "agree_tos", "ca_file", "eab", NULL};
+		"server", "contact", "agree_tos", "ca_file", "eab", "key", "allow_hosts", NULL};
 	int rc;
 
 	if ((rc = certauto__config_keys(config, node, "an account", known)) < 0 ||
-	    (rc = read_contacts(config, certauto__node_get(node, "contact"), account)) < 0 ||
+	    (rc = read_each(config, certauto__node_get(node, "contact"), account,
+		     certauto__account_add_contact_text)) < 0 ||
+	    (rc = read_each(config, certauto__node_get(node, "allow_hosts"), account,
+		     certauto__account_allow_host)) < 0 ||
+	    (rc = read_key_type(config, certauto__node_get(node, "key"), account)) < 0 ||
 	    (rc = certauto__config_flag(config, certauto__node_get(node, "agree_tos"),
 		     &account->agree_tos)) < 0 ||
 	    (rc = read_ca_file(config, certauto__node_get(node, "ca_file"), account)) < 0)
 		return rc;
-	return read_eab(config, node);
+	return read_eab(config, certauto__node_get(node, "eab"), account);
 }
 
 static int read_account(const struct certauto__config *config, const struct certauto__node *node,

@@ -8,9 +8,6 @@
 #include "fleet/node.h"
 #include "json/writer.h"
 
-/* A key that is known but cannot be used yet is refused, unless null. */
-int certauto__config_not_yet(const struct certauto__config *config,
-	const struct certauto__node *object, const char *key);
 /* A target by its entry in "targets"; the caller owns it. */
 int certauto__config_target(const struct certauto__config *config,
 	const struct certauto__node *node, certauto_target **out);

@@ -8,41 +8,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acme/order.h"
 #include "core/memory.h"
 #include "fleet/config.h"
 
-#define NAMES_MAX 100
 #define CSR_MAX 65536
 
 /* ---- names and keys ---- */
 
-static int check_names(const struct certauto__config *config, const struct certauto__node *node,
-	const struct certauto__certificate *certificate)
+/* As certificates have it: lower case, addresses in their shortest form. */
+static int add_name(const struct certauto__config *config, const struct certauto__node *node,
+	certauto__list *names)
+{
+	char name[CERTAUTO__NAME_SIZE];
+	const char *why = NULL;
+
+	if (node->type != CERTAUTO__JSON_STRING || node->len == 0)
+		return certauto__config_fail(
+			config, node, "names must be a list of strings that are not empty");
+	if (certauto__name_normal(name, node->text, &why) < 0)
+		return certauto__config_fail(config, node,
+			"names: \"%.300s\" is not a name a certificate can have: %s", node->text,
+			why);
+	if (certauto__list_has(names, name))
+		return certauto__config_fail(config, node, "names has \"%s\" twice", name);
+	return certauto__list_add_text(names, name) < 0 ? certauto__error_nomem(config->err) : 0;
+}
+
+static int read_list(const struct certauto__config *config, const struct certauto__node *node,
+	certauto__list *names)
 {
 	const struct certauto__node *item = node;
-	const char *why;
+	int rc = 0;
 
-	if (certificate->names.n == 0)
-		return certauto__config_fail(config, node, "names must have at least one name");
-	if (certificate->names.n > NAMES_MAX)
-		return certauto__config_fail(config, node,
-			"names has %zu names; a certificate takes at most %d", certificate->names.n,
-			NAMES_MAX);
 	if (node->type == CERTAUTO__JSON_ARRAY)
 		item = node->children;
-	for (; item != NULL; item = node->type == CERTAUTO__JSON_ARRAY ? item->next : NULL)
-		if (certauto__dns_name_check(item->text, &why) < 0)
-			return certauto__config_fail(config, item,
-				"names: \"%.300s\" is not a name a certificate can have: %s",
-				item->text, why);
-	return 0;
+	for (; item != NULL && rc == 0;
+		item = node->type == CERTAUTO__JSON_ARRAY ? item->next : NULL)
+		rc = add_name(config, item, names);
+	if (rc < 0)
+		return rc;
+	if (names->n == 0)
+		return certauto__config_fail(config, node, "names must have at least one name");
+	return certauto__config_wrap(
+		config, node, certauto__order_names_check(names, config->err));
 }
 
 static int read_names(const struct certauto__config *config, const struct certauto__node *object,
 	struct certauto__certificate *certificate)
 {
 	const struct certauto__node *node = certauto__node_get(object, "names");
-	int rc;
 
 	if (node == NULL) {
 		if (certificate->csr == NULL)
@@ -53,9 +68,7 @@ static int read_names(const struct certauto__config *config, const struct certau
 			return certauto__error_nomem(config->err);
 		return 0;
 	}
-	if ((rc = certauto__config_list(config, node, &certificate->names)) < 0)
-		return rc;
-	return check_names(config, node, certificate);
+	return read_list(config, node, &certificate->names);
 }
 
 /* A listener chooses by what the client can verify, ECDSA or RSA: of two certificates of one family
@@ -270,16 +283,21 @@ static int make_target(const struct certauto__config *config, const struct certa
 	return 0;
 }
 
+static const char *use_name(const struct certauto__use *use)
+{
+	return use->target != NULL ? use->target->label : use->challenge;
+}
+
 /* "edge", and for a second entry with that target "edge#2". */
 static int make_label(struct certauto__use *uses, size_t n, const struct certauto__config *config)
 {
 	struct certauto__use *use = &uses[n];
-	const char *name = use->target->label;
+	const char *name = use_name(use);
 	char label[96];
 	size_t i, number = 1;
 
 	for (i = 0; i < n; i++)
-		number += strcmp(uses[i].target->label, name) == 0;
+		number += strcmp(use_name(&uses[i]), name) == 0;
 	(void)snprintf(label, sizeof(label), number > 1 ? "%s#%zu" : "%s", name, number);
 	if ((use->label = certauto__strdup(label)) == NULL)
 		return certauto__error_nomem(config->err);
@@ -288,23 +306,54 @@ static int make_label(struct certauto__use *uses, size_t n, const struct certaut
 
 /* ---- challenge ---- */
 
-static int read_challenge_type(const struct certauto__config *config,
-	const struct certauto__node *entry, struct certauto__use *use)
+static int challenge_fail(const struct certauto__config *config, const struct certauto__node *node,
+	const char *text)
 {
-	const struct certauto__node *node = certauto__node_get(entry, "type");
+	const struct certauto__challenge_type *type;
+	certauto__buffer list = CERTAUTO__BUFFER(512);
+	size_t i;
 	int rc;
 
+	for (i = 0; (type = certauto__challenge_type_at(i)) != NULL; i++)
+		certauto__buffer_printf(&list, "%s%s", i > 0 ? ", " : "", type->name);
+	rc = certauto__config_fail(
+		config, node, "%s; it may be: %s", text, certauto__buffer_text(&list));
+	certauto__buffer_free(&list);
+	return rc;
+}
+
+static int read_challenge_type(const struct certauto__config *config,
+	const struct certauto__node *entry, const struct certauto__challenge_type **out)
+{
+	const struct certauto__node *node = certauto__node_get(entry, "type");
+	char text[160];
+
 	if (node == NULL)
-		return certauto__config_fail(config, entry,
-			"challenge has no \"type\"; it may be: http-01");
-	if ((rc = certauto__config_text(config, node, &use->challenge)) < 0)
+		return challenge_fail(config, entry, "challenge has no \"type\"");
+	if (node->type != CERTAUTO__JSON_STRING || node->len == 0)
+		return certauto__config_fail(
+			config, node, "type must be a string that is not empty");
+	(void)snprintf(text, sizeof(text), "there is no challenge \"%.80s\"", node->text);
+	if ((*out = certauto__challenge_type(node->text)) == NULL)
+		return challenge_fail(config, node, text);
+	return 0;
+}
+
+/* The record of dns-persist-01 may be there for good: then nobody need put it there. */
+static int read_challenge_target(const struct certauto__config *config,
+	const struct certauto__node *entry, const certauto_fleet *fleet,
+	const struct certauto__challenge_type *type, struct certauto__use *use)
+{
+	int rc;
+
+	if (!type->token && certauto__node_get(entry, "target") == NULL)
+		return 0;
+	if ((rc = make_target(config, entry, challenge_keys, fleet, &use->target)) < 0)
 		return rc;
-	if (strcmp(use->challenge, "dns-01") == 0 || strcmp(use->challenge, "tls-alpn-01") == 0)
-		return certauto__config_fail(config, node, "the challenge %s is not supported yet",
-			use->challenge);
-	if (strcmp(use->challenge, "http-01") != 0)
-		return certauto__config_fail(config, node,
-			"there is no challenge \"%.80s\"; it may be: http-01", use->challenge);
+	if ((use->target->row->caps & type->cap) == 0)
+		return certauto__config_fail(config, entry,
+			"target \"%s\" (%s) cannot answer %s challenges", use->target->label,
+			use->target->row->name, type->name);
 	return 0;
 }
 
@@ -312,62 +361,67 @@ static int read_challenge(const struct certauto__config *config, const struct ce
 	const certauto_fleet *fleet, struct certauto__certificate *certificate)
 {
 	struct certauto__use *use = &certificate->challenges[certificate->n_challenges++];
+	const struct certauto__challenge_type *type;
 	int rc;
 
 	if (entry->type != CERTAUTO__JSON_OBJECT)
 		return certauto__config_fail(config, entry,
 			"challenge must be an object, or a list of objects");
-	if ((rc = read_challenge_type(config, entry, use)) < 0 ||
+	if ((rc = read_challenge_type(config, entry, &type)) < 0 ||
 	    (rc = certauto__config_list(config, certauto__node_get(entry, "names"),
 			 &use->patterns)) < 0 ||
-	    (rc = make_target(config, entry, challenge_keys, fleet, &use->target)) < 0 ||
-	    (rc = make_label(certificate->challenges, certificate->n_challenges - 1, config)) <
-			0)
+	    (rc = read_challenge_target(config, entry, fleet, type, use)) < 0)
 		return rc;
-	if ((use->target->row->caps & CERTAUTO_TARGET_HTTP01) == 0)
-		return certauto__config_fail(config, entry,
-			"target \"%s\" (%s) cannot answer %s challenges", use->target->label,
-			use->target->row->name, use->challenge);
-	return 0;
+	use->challenge = type->name;
+	return make_label(certificate->challenges, certificate->n_challenges - 1, config);
 }
 
-static const struct certauto__use *use_for(const struct certauto__certificate *certificate,
+static int is_for(const struct certauto__use *use, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < use->patterns.n; i++)
+		if (certauto__name_match(use->patterns.items[i], name))
+			return 1;
+	return use->patterns.n == 0;
+}
+
+/* Several may serve a name: the first that the CA offers is taken. One at least must be able to. */
+static int check_challenge(const struct certauto__config *config,
+	const struct certauto__node *object, const struct certauto__certificate *certificate,
 	const char *name)
 {
-	const struct certauto__use *use;
-	size_t i, j;
+	const struct certauto__node *names = certauto__node_get(object, "names");
+	const struct certauto__use *use, *unable = NULL;
+	size_t i;
 
 	for (i = 0; i < certificate->n_challenges; i++) {
 		use = &certificate->challenges[i];
-		if (use->patterns.n == 0)
-			return use;
-		for (j = 0; j < use->patterns.n; j++)
-			if (certauto__name_match(use->patterns.items[j], name))
-				return use;
+		if (!is_for(use, name))
+			continue;
+		if (certauto__challenge_proves(certauto__challenge_type(use->challenge), name))
+			return 0;
+		unable = use;
 	}
-	return NULL;
+	if (unable == NULL)
+		return certauto__config_fail(config, certauto__node_get(object, "challenge"),
+			"no challenge serves the name \"%s\"", name);
+	return certauto__config_fail(config, names != NULL ? names : object,
+		"\"%s\": %s, not by %s", name,
+		certauto__ip_check(name) ? "an address is proved by http-01 or tls-alpn-01"
+					 : "a CA proves a wildcard by dns-01 or its kin",
+		unable->challenge);
 }
 
 static int check_challenges(const struct certauto__config *config,
 	const struct certauto__node *object, const struct certauto__certificate *certificate)
 {
-	const struct certauto__node *names = certauto__node_get(object, "names");
-	const struct certauto__use *use;
-	const char *name;
 	size_t i;
+	int rc = 0;
 
-	for (i = 0; i < certificate->names.n; i++) {
-		name = certificate->names.items[i];
-		if ((use = use_for(certificate, name)) == NULL)
-			return certauto__config_fail(config,
-				certauto__node_get(object, "challenge"),
-				"no challenge serves the name \"%s\"", name);
-		if (name[0] == '*' && strcmp(use->challenge, "http-01") == 0)
-			return certauto__config_fail(config, names != NULL ? names : object,
-				"\"%s\": a CA proves a wildcard by dns-01 only, not by http-01",
-				name);
-	}
-	return 0;
+	for (i = 0; i < certificate->names.n && rc == 0; i++)
+		rc = check_challenge(config, object, certificate, certificate->names.items[i]);
+	return rc;
 }
 
 static int read_challenges(const struct certauto__config *config,
@@ -461,6 +515,37 @@ static int read_account(const struct certauto__config *config, const struct cert
 	return rc;
 }
 
+/* A name alone: the CA must have it. As an object it may be a wish. */
+static int read_profile(const struct certauto__config *config, const struct certauto__node *node,
+	struct certauto__certificate *certificate)
+{
+	static const char *const known[] = { "name", "required", NULL };
+	const struct certauto__node *name = node;
+	int rc;
+
+	certificate->profile_required = 1;
+	if (node != NULL && node->type == CERTAUTO__JSON_OBJECT) {
+		if ((rc = certauto__config_keys(config, node, "profile", known)) < 0 ||
+		    (rc = certauto__config_flag(config, certauto__node_get(node, "required"),
+			     &certificate->profile_required)) < 0)
+			return rc;
+		if ((name = certauto__node_get(node, "name")) == NULL)
+			return certauto__config_fail(config, node, "profile has no \"name\"");
+	}
+	return certauto__config_text(config, name, &certificate->profile);
+}
+
+static int read_preferred_chain(const struct certauto__config *config,
+	const struct certauto__node *node, struct certauto__certificate *certificate)
+{
+	int rc = certauto__config_text(config, node, &certificate->preferred_chain);
+
+	if (rc < 0 || node == NULL)
+		return rc;
+	return certauto__config_wrap(config, node,
+		certauto__preferred_chain_check(certificate->preferred_chain, config->err));
+}
+
 int certauto__config_certificate(const struct certauto__config *config,
 	const struct certauto__node *node, certauto_fleet *fleet)
 {
@@ -476,8 +561,9 @@ int certauto__config_certificate(const struct certauto__config *config,
 		return rc;
 	if ((certificate->name = certauto__strdup(node->key)) == NULL)
 		return certauto__error_nomem(config->err);
-	if ((rc = certauto__config_not_yet(config, node, "profile")) < 0 ||
-	    (rc = certauto__config_not_yet(config, node, "preferred_chain")) < 0 ||
+	if ((rc = read_profile(config, certauto__node_get(node, "profile"), certificate)) < 0 ||
+	    (rc = read_preferred_chain(config, certauto__node_get(node, "preferred_chain"),
+		     certificate)) < 0 ||
 	    (rc = read_account(config, node, fleet, certificate)) < 0 ||
 	    (rc = certauto__config_flag(config, certauto__node_get(node, "reuse_key"),
 		     &certificate->reuse_key)) < 0 ||

@@ -3,15 +3,19 @@
  * come to the same answer. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "acme/problem.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "fleet/run.h"
 
 #define MINUTE 60
 #define DAY (24 * 60 * 60)
+#define WEEK (7 * DAY)
 #define SHORT_LIFE (10 * DAY)
+#define WAIT_MAX (8 * DAY) /* a week and what it is spread by; the CA's limits are cut to a week */
 
 /* ---- the view ---- */
 
@@ -43,6 +47,19 @@ static int load_journaled(struct certauto__view *out, certauto_store *store, con
 	return rc;
 }
 
+/* A certificate without one is none of the CA's renewal information. */
+static int load_id(struct certauto__view *out, certauto_error *err)
+{
+	certauto__buffer id = CERTAUTO__BUFFER(1024);
+	int rc = 0;
+
+	if (out->chain != NULL && certauto__renewal_id(&id, out->chain, NULL) == 0 &&
+	    (out->id = certauto__strdup(certauto__buffer_text(&id))) == NULL)
+		rc = certauto__error_nomem(err);
+	certauto__buffer_free(&id);
+	return rc;
+}
+
 int certauto__view_load(struct certauto__view *out, certauto_store *store, const char *name,
 	const char *key, certauto_error *err)
 {
@@ -62,7 +79,8 @@ int certauto__view_load(struct certauto__view *out, certauto_store *store, const
 			err->code = rc = CERTAUTO_EIO;
 		goto out;
 	}
-	if ((rc = certauto__state_load(&out->state, store, name, key, err)) < 0)
+	if ((rc = load_id(out, err)) < 0 ||
+	    (rc = certauto__state_load(&out->state, store, name, key, err)) < 0)
 		goto out;
 	rc = load_journaled(out, store, name, key, err);
 out:
@@ -75,28 +93,73 @@ void certauto__view_free(struct certauto__view *view)
 {
 	certauto__generation_free(&view->current);
 	certauto__certs_free(view->chain);
+	certauto__free(view->id);
 	certauto__state_free(&view->state);
 	memset(view, 0, sizeof(*view));
 }
 
 /* ---- when ---- */
 
-/* The CA's instant or our backstop, whichever is earlier; but a CA that says "now" all the time
- * must not make us ask all the time. */
+struct times {
+	int64_t floor;           /* never before, unless a person wishes it */
+	int64_t backstop;        /* at the latest, whatever the CA says */
+	int64_t life;
+};
+
+/* The leaf alone tells: neither the order's times nor when it was made. */
+static struct times times_of(const struct certauto__view *view)
+{
+	const struct certauto__cert_info *leaf = certauto__certs_info(view->chain, 0);
+	struct times times;
+
+	times.life = leaf->not_after - leaf->not_before;
+	times.floor = leaf->not_before + times.life / 50;
+	times.backstop = leaf->not_after -
+		(times.life < SHORT_LIFE ? times.life / 2 : times.life / 3);
+	return times;
+}
+
+/* When the CA would have it renewed; 0 = it does not say. One that says "now" whatever it is asked
+ * gets its way once: then not again before a third of the life has passed. */
+static int64_t suggested_at(const struct certauto__view *view, const struct times *times)
+{
+	const struct certauto__renewal *renewal = &view->state.renewal;
+	int64_t at = renewal->at, pause = view->state.early_at + times->life / 3;
+
+	if (at == 0 || view->id == NULL || !certauto__text_equal(renewal->id, view->id))
+		return 0;
+	if (at < times->floor)
+		at = times->floor;
+	return view->state.early_at != 0 && at < pause ? pause : at;
+}
+
+/* The CA's instant or our backstop, whichever is earlier. */
 int64_t certauto__view_renew_at(const struct certauto__view *view)
 {
-	const struct certauto__cert_info *leaf;
-	int64_t life, at, floor;
+	struct times times;
+	int64_t at;
 
 	if (view->chain == NULL)
 		return 0;
-	leaf = certauto__certs_info(view->chain, 0);
-	life = leaf->not_after - leaf->not_before;
-	at = leaf->not_after - (life < SHORT_LIFE ? life / 2 : life / 3);
-	if (view->state.renew_at != 0 && view->state.renew_at < at)
-		at = view->state.renew_at;
-	floor = leaf->not_before + life / 50;
-	return at > floor ? at : floor;
+	times = times_of(view);
+	at = suggested_at(view, &times);
+	return at != 0 && at < times.backstop ? at : times.backstop;
+}
+
+int certauto__view_is_early(const struct certauto__view *view, int64_t now)
+{
+	struct times times;
+
+	if (view->chain == NULL)
+		return 0;
+	times = times_of(view);
+	return now < times.backstop && now >= certauto__view_renew_at(view);
+}
+
+int certauto__view_revoked(const struct certauto__view *view)
+{
+	return view->chain != NULL && certauto__text_equal(view->state.revoked,
+		certauto__certs_info(view->chain, 0)->serial);
 }
 
 int certauto__view_deployed(const struct certauto__view *view, const char *label)
@@ -124,8 +187,7 @@ static int same_names(const certauto__list *a, const certauto__list *b)
 	return 1;
 }
 
-/* The key of a CSR from outside is whatever that CSR has. */
-static int same_csr(const struct certauto__view *view,
+int certauto__view_same_csr(const struct certauto__view *view,
 	const struct certauto__certificate *certificate)
 {
 	certauto__req *kept = NULL;
@@ -134,7 +196,7 @@ static int same_csr(const struct certauto__view *view,
 	int same = 0;
 
 	if (certificate->csr == NULL)
-		return 1;
+		return 0;
 	if (certauto__req_parse_own(&kept, view->current.csr.data, view->current.csr.len,
 		    NULL) == 0) {
 		a = certauto__req_der(kept, &a_len);
@@ -153,8 +215,12 @@ static const char *changed(const struct certauto__view *view,
 		return "its names are not those of the configuration";
 	if (!certauto__text_equal(view->current.server, certificate->account->server))
 		return "it is from another CA than configured";
-	if (!same_csr(view, certificate))
+	/* The key of a CSR from outside is whatever that CSR has. */
+	if (certificate->csr != NULL && !certauto__view_same_csr(view, certificate))
 		return "the csr is another one now";
+	if (view->current.profile != NULL &&
+	    !certauto__text_equal(view->current.profile, certificate->profile))
+		return "its profile is another one now";
 	return NULL;
 }
 
@@ -178,64 +244,176 @@ static enum certauto__action action_deploy(const struct certauto__view *view,
 	return CERTAUTO__NOTHING;
 }
 
-enum certauto__action certauto__view_action(const struct certauto__view *view,
-	const struct certauto__certificate *certificate, int forced, int64_t now, char *why,
-	size_t why_size)
+/* A wish does not have a certificate renewed that is hardly there: one with a life shorter than the
+ * wish is far away would be renewed in each run. */
+static int is_due(const struct certauto__view *view, const struct certauto__wish *wish, int64_t now,
+	char *why, size_t why_size)
 {
 	int64_t at = certauto__view_renew_at(view);
+	const char *reason = NULL, *when = "";
 	char shown[32];
-	enum certauto__action action;
+
+	(void)certauto__clock_format(shown, sizeof(shown), at);
+	if (certauto__view_revoked(view)) {
+		reason = "it was revoked";
+	} else if (wish->forced) {
+		reason = "asked for";
+	} else if (now >= at) {
+		reason = certauto__view_is_early(view, now) ? "the CA suggests renewal since "
+							    : "due since ";
+		when = shown;
+	} else if (at < wish->renew_before && now >= times_of(view).floor) {
+		reason = "to be renewed before it comes due at ";
+		when = shown;
+	}
+	(void)snprintf(why, why_size, "%s%s", reason != NULL ? reason : "not due before ",
+		reason != NULL ? when : shown);
+	return reason != NULL;
+}
+
+enum certauto__action certauto__view_action(const struct certauto__view *view,
+	const struct certauto__certificate *certificate, const struct certauto__wish *wish,
+	int64_t now, char *why, size_t why_size)
+{
+	const char *difference;
 
 	if (view->chain == NULL) {
 		(void)snprintf(why, why_size, "never issued");
 		return CERTAUTO__ISSUE;
 	}
-	if (changed(view, certificate) != NULL) {
-		(void)snprintf(why, why_size, "%s", changed(view, certificate));
+	if ((difference = changed(view, certificate)) != NULL) {
+		(void)snprintf(why, why_size, "%s", difference);
 		return CERTAUTO__ISSUE;
 	}
-	if (forced) {
-		(void)snprintf(why, why_size, "asked for");
+	if (is_due(view, wish, now, why, why_size))
 		return CERTAUTO__RENEW;
+	return action_deploy(view, certificate, why, why_size);
+}
+
+/* ---- what is configured ---- */
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int certauto__lineage_identity(char out[65], const struct certauto__certificate *certificate,
+	const char *key, certauto_error *err)
+{
+	const char *profile = certificate->profile;
+	certauto__buffer text = CERTAUTO__BUFFER(1024 * 1024);
+	certauto__list names = {0};
+	const unsigned char *der;
+	size_t i, len;
+	int rc = 0;
+
+	if (certauto__list_copy(&names, &certificate->names) < 0) {
+		rc = CERTAUTO_ENOMEM;
+		goto out;
 	}
-	(void)certauto__clock_format(shown, sizeof(shown), at);
-	if (now >= at) {
-		(void)snprintf(why, why_size, "due since %s", shown);
-		return CERTAUTO__RENEW;
+	qsort(names.items, names.n, sizeof(*names.items), compare_texts);
+	certauto__buffer_printf(&text, "%s\n%s\n%s\n%s\n", key, certificate->account->server,
+		certificate->account->name, profile != NULL ? profile : "");
+	for (i = 0; i < names.n; i++)
+		certauto__buffer_printf(&text, "%s\n", names.items[i]);
+	if (certificate->csr != NULL) {
+		der = certauto__req_der(certificate->csr, &len);
+		certauto__buffer_add(&text, der, len);
 	}
-	action = action_deploy(view, certificate, why, why_size);
-	if (action == CERTAUTO__NOTHING)
-		(void)snprintf(why, why_size, "not due before %s", shown);
-	return action;
+	if ((rc = text.rc) == 0)
+		rc = certauto__sha256_hex(out, text.data, text.len);
+out:
+	certauto__list_free(&names);
+	certauto__buffer_free(&text);
+	return rc < 0 ? certauto__error_nomem(err) : 0;
 }
 
 /* ---- after a failure ---- */
 
-/* 1, 10, 100 minutes, then once a day, +-10 % so that a fleet does not come back in step. */
-static int64_t backoff_s(int64_t failures)
+/* 1, 10, 100 minutes, then once a day, and once a week what has failed for a week; +-10 % so that
+ * a fleet does not come back in step. */
+static int64_t backoff_s(int64_t failures, int64_t failing_s)
 {
-	int64_t s = failures <= 1 ? MINUTE
-		: failures == 2	  ? 10 * MINUTE
-		: failures == 3	  ? 100 * MINUTE
-				  : DAY;
+	int64_t s = failing_s >= WEEK	? WEEK
+		: failures <= 1		? MINUTE
+		: failures == 2		? 10 * MINUTE
+		: failures == 3		? 100 * MINUTE
+					: DAY;
 	unsigned char random[4] = {0};
 	uint32_t n;
 
-	if (s == DAY && certauto__random(random, sizeof(random), NULL) == 0) {
+	if (s >= DAY && certauto__random(random, sizeof(random), NULL) == 0) {
 		memcpy(&n, random, sizeof(n));
-		s += (int64_t)(n % (DAY / 5)) - DAY / 10;
+		s += (int64_t)(n % (uint32_t)(s / 5)) - s / 10;
 	}
 	return s;
 }
 
+/* What the CA says of a name's proof ("unauthorized") is of the set-up, which may be mended at any
+ * time; of the account it is for good. */
+static int is_final(const certauto_error *error)
+{
+	return certauto__problem_is_final(error->problem) &&
+		!(error->code == CERTAUTO_ECHALLENGE &&
+			strstr(error->problem, ":unauthorized") != NULL);
+}
+
 void certauto__state_failed(struct certauto__lineage_state *state, const certauto_error *error,
-	int64_t now)
+	const char *identity, int64_t now)
 {
 	state->failures++;
-	state->retry_at = now + backoff_s(state->failures);
+	if (state->failing_since == 0)
+		state->failing_since = now;
+	state->retry_at = now + backoff_s(state->failures, now - state->failing_since);
 	if (error->code == CERTAUTO_ERETRY_LATER && error->retry_at > now)
 		state->limited_until = error->retry_at;
+	state->stopped = is_final(error);
+	certauto__free(state->identity);
+	state->identity = certauto__strdup(identity);
 	certauto__error_copy(&state->error, error);
-	if (state->error.retry_at == 0)
+	if (state->error.retry_at == 0 && !state->stopped)
 		state->error.retry_at = state->retry_at;
+}
+
+void certauto__state_configured(struct certauto__lineage_state *state, const char *identity)
+{
+	if (state->identity == NULL || certauto__text_equal(state->identity, identity))
+		return;
+	state->stopped = 0;
+	state->retry_at = 0;
+}
+
+void certauto__state_server(struct certauto__lineage_state *state, const char *server)
+{
+	if (state->limited_by != NULL && !certauto__text_equal(state->limited_by, server))
+		state->limited_until = 0;
+}
+
+/* One farther away than any wait was kept when our clock was ahead. */
+static int64_t standing(int64_t until, int64_t now)
+{
+	return until > now && until - now <= WAIT_MAX ? until : 0;
+}
+
+int64_t certauto__state_blocked(const struct certauto__lineage_state *state,
+	const struct certauto__wish *wish, int64_t now)
+{
+	int64_t limit = standing(state->limited_until, now), own = standing(state->retry_at, now);
+
+	return !wish->forced && !wish->named && own > limit ? own : limit;
+}
+
+void certauto__state_issued(struct certauto__lineage_state *state, int early, int64_t now)
+{
+	certauto__error_clear(&state->error);
+	certauto__renewal_free(&state->renewal);
+	certauto__free(state->revoked);
+	certauto__free(state->no_replaces);
+	certauto__free(state->identity);
+	certauto__free(state->limited_by);
+	state->revoked = state->no_replaces = state->identity = state->limited_by = NULL;
+	state->key_compromised = state->stopped = 0;
+	state->failures = state->failing_since = state->retry_at = state->limited_until = 0;
+	if (early)
+		state->early_at = now;
 }

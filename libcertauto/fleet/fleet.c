@@ -206,6 +206,21 @@ const char *certauto_fleet_target(const certauto_fleet *fleet, size_t i)
 
 /* ---- working ---- */
 
+int certauto_fleet_set_renew_before(certauto_fleet *fleet, int64_t at)
+{
+	certauto_context *cx = certauto_fleet_context(fleet);
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (at < 0)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"a time is in seconds since 1970, or 0");
+	else
+		fleet->renew_before = at;
+	return certauto__leave(cx, rc);
+}
+
 static int start_work(certauto_job **out, certauto_fleet *fleet,
 	const struct certauto__order_of_work *work)
 {
@@ -214,7 +229,7 @@ static int start_work(certauto_job **out, certauto_fleet *fleet,
 
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
-	if (out == NULL)
+	if (out == NULL || (work->mode == CERTAUTO__MODE_REVOKE && work->names == NULL))
 		rc = is_null(&cx->error, "fleet_start");
 	else
 		rc = certauto__fleet_start(out, fleet, work, &cx->error);
@@ -234,8 +249,13 @@ static int finish(certauto_job *job, int rc)
 int certauto_fleet_start_renew(certauto_job **out, certauto_fleet *fleet, const char *const *names,
 	size_t n_names, int flags, int deadline_ms)
 {
-	struct certauto__order_of_work work = { CERTAUTO__MODE_RENEW, names, n_names,
-		(flags & CERTAUTO_FLEET_FORCE) != 0, deadline_ms };
+	struct certauto__order_of_work work = {
+		.mode = CERTAUTO__MODE_RENEW,
+		.names = names,
+		.n_names = n_names,
+		.forced = (flags & CERTAUTO_FLEET_FORCE) != 0,
+		.deadline_ms = deadline_ms,
+	};
 
 	return start_work(out, fleet, &work);
 }
@@ -253,7 +273,11 @@ int certauto_fleet_start_deploy(certauto_job **out, certauto_fleet *fleet, const
 	size_t n_names, int deadline_ms)
 {
 	struct certauto__order_of_work work = {
-		CERTAUTO__MODE_DEPLOY, names, n_names, 0, deadline_ms};
+		.mode = CERTAUTO__MODE_DEPLOY,
+		.names = names,
+		.n_names = n_names,
+		.deadline_ms = deadline_ms,
+	};
 
 	return start_work(out, fleet, &work);
 }
@@ -267,9 +291,37 @@ int certauto_fleet_deploy(certauto_fleet *fleet, const char *const *names, size_
 	return finish(job, rc);
 }
 
+int certauto_fleet_start_revoke(certauto_job **out, certauto_fleet *fleet, const char *const *names,
+	size_t n_names, int reason, int flags, int deadline_ms)
+{
+	struct certauto__order_of_work work = {
+		.mode = CERTAUTO__MODE_REVOKE,
+		.names = names,
+		.n_names = n_names,
+		.deadline_ms = deadline_ms,
+		.reason = reason,
+		.by_key = (flags & CERTAUTO_FLEET_BY_KEY) != 0,
+	};
+
+	return start_work(out, fleet, &work);
+}
+
+int certauto_fleet_revoke(certauto_fleet *fleet, const char *const *names, size_t n_names,
+	int reason, int flags, int timeout_ms)
+{
+	certauto_job *job = NULL;
+	int rc = certauto_fleet_start_revoke(
+		&job, fleet, names, n_names, reason, flags, timeout_ms);
+
+	return finish(job, rc);
+}
+
 int certauto_fleet_gc(certauto_fleet *fleet, int timeout_ms)
 {
-	struct certauto__order_of_work work = { CERTAUTO__MODE_SETTLE, NULL, 0, 0, timeout_ms };
+	struct certauto__order_of_work work = {
+		.mode = CERTAUTO__MODE_SETTLE,
+		.deadline_ms = timeout_ms,
+	};
 	certauto_job *job = NULL;
 	int rc = start_work(&job, fleet, &work);
 

@@ -21,9 +21,10 @@
 
 struct certauto__use {           /* of a target: an entry of "deploy" or "challenge" */
 	char *label; /* unique in its list: "edge"; a second entry for the same target "edge#2" */
-	char *challenge;         /* "http-01"; NULL in "deploy" */
+	const char *challenge;   /* static: "http-01"; NULL in "deploy" */
 	certauto__list patterns; /* of names it serves; empty: all */
-	certauto_target *target; /* shared (+1); with the entry's own options, if it has some */
+	certauto_target *target; /* shared (+1); with the entry's own options, if it has some.
+	                            NULL: a dns-persist-01 record that is there for good */
 };
 
 struct certauto__certificate {
@@ -33,6 +34,9 @@ struct certauto__certificate {
 	certauto__list keys;         /* a lineage each; "csr" alone for an outside CSR */
 	certauto__req *csr;          /* NULL unless outside */
 	int reuse_key;
+	char *profile;               /* NULL = none */
+	int profile_required;
+	char *preferred_chain;       /* NULL = the CA's first */
 	struct certauto__use *challenges, *deploys;
 	size_t n_challenges, n_deploys;
 };
@@ -52,6 +56,7 @@ struct certauto_fleet {
 	size_t n_targets;
 	struct certauto__certificate *certificates;
 	size_t n_certificates;
+	int64_t renew_before;        /* what would come due before counts as due; 0 */
 	int running;                 /* a job works with results */
 	struct certauto__result *results;
 	size_t n_results;
@@ -87,9 +92,18 @@ struct certauto__target_state {
 };
 
 struct certauto__lineage_state {
-	int64_t renew_at;        /* told by the CA; 0 = not told */
+	struct certauto__renewal renewal; /* told by the CA; id NULL = not asked yet */
+	char *revoked;           /* serial of the certificate that was revoked; NULL. It is due. */
+	int key_compromised;     /* that certificate's key is never to be used again */
+	int64_t early_at;        /* when the CA's word alone last led to a new certificate; 0 */
+	char *no_replaces;       /* certID which the CA does not take as replaced; NULL */
+	int64_t failing_since;   /* first of the failures in a row; 0 */
+	char *identity;          /* of what was configured when the last order failed; NULL */
+	int stopped;             /* it will not go away by asking again: only by name, or by force,
+	                            or once what was configured has changed */
 	int64_t retry_at;        /* not before: own backoff */
 	int64_t limited_until;   /* not before: the CA's word, which nothing overrides */
+	char *limited_by;        /* directory of that CA; NULL = not known */
 	int64_t failures;        /* orders in a row that failed */
 	certauto_error error;    /* of the last order; code 0: none */
 	struct certauto__target_state *targets;
@@ -130,8 +144,16 @@ enum certauto__action {
 struct certauto__view {
 	struct certauto__generation current; /* id NULL: never issued */
 	certauto__certs *chain;
+	char *id;                /* certID of the current certificate; NULL: it has none */
 	struct certauto__lineage_state state;
 	int journaled;           /* an earlier run left a record */
+};
+
+/* What a run is asked to do beyond what is due. */
+struct certauto__wish {
+	int forced;              /* renew it whatever its age */
+	int named;               /* asked for by name: own backoff does not count */
+	int64_t renew_before;    /* what comes due before is due; 0 */
 };
 
 int certauto__view_load(struct certauto__view *out, certauto_store *store, const char *name,
@@ -141,22 +163,50 @@ void certauto__view_free(struct certauto__view *view);
 int64_t certauto__view_renew_at(const struct certauto__view *view);
 /* Is target served with the current generation? */
 int certauto__view_deployed(const struct certauto__view *view, const char *label);
-/* What renew would do. why (size at least 256) says it for people. */
+/* 1 if it comes due at that time only because the CA says so. */
+int certauto__view_is_early(const struct certauto__view *view, int64_t now);
+/* Was the current certificate revoked? */
+int certauto__view_revoked(const struct certauto__view *view);
+/* 1 if the certificate is from a CSR from outside that has not changed since. */
+int certauto__view_same_csr(const struct certauto__view *view,
+	const struct certauto__certificate *certificate);
+/* What renew would do. why (size at least CERTAUTO__WHY_SIZE) says it for people. */
+#define CERTAUTO__WHY_SIZE 256
 enum certauto__action certauto__view_action(const struct certauto__view *view,
-	const struct certauto__certificate *certificate, int forced, int64_t now, char *why,
-	size_t why_size);
-/* After a failed order: own backoff and the CA's word. */
+	const struct certauto__certificate *certificate, const struct certauto__wish *wish,
+	int64_t now, char *why, size_t why_size);
+/* Digest of what is configured: names in any order, CA, account, key, profile, CSR. A record, and
+ * that it was given up, belong to it. */
+int certauto__lineage_identity(char out[65], const struct certauto__certificate *certificate,
+	const char *key, certauto_error *err);
+/* After a failed order: own backoff and the CA's word. identity as above; NULL = not known. */
 void certauto__state_failed(struct certauto__lineage_state *state, const certauto_error *error,
-	int64_t now);
+	const char *identity, int64_t now);
+/* What is configured is not what failed: own backoff and having given up count no more. */
+void certauto__state_configured(struct certauto__lineage_state *state, const char *identity);
+/* The CA that will be asked: the limit of another one does not count. */
+void certauto__state_server(struct certauto__lineage_state *state, const char *server);
+/* Until when an order that is due has to wait; 0 = it need not. */
+int64_t certauto__state_blocked(const struct certauto__lineage_state *state,
+	const struct certauto__wish *wish, int64_t now);
+/* A new certificate is there: what was kept of the one before goes. early: see
+ * certauto__view_is_early(). */
+void certauto__state_issued(struct certauto__lineage_state *state, int early, int64_t now);
 
 /* ---- jobs ---- */
 
-enum certauto__mode { CERTAUTO__MODE_RENEW, CERTAUTO__MODE_DEPLOY, CERTAUTO__MODE_SETTLE };
+enum certauto__mode {
+	CERTAUTO__MODE_RENEW,
+	CERTAUTO__MODE_DEPLOY,
+	CERTAUTO__MODE_SETTLE,
+	CERTAUTO__MODE_REVOKE
+};
 
 struct certauto__run {           /* env of the fleet's job; its children borrow it */
 	certauto_fleet *fleet;   /* shared (+1) */
 	enum certauto__mode mode;
-	int forced, named;       /* named: asked for by name, own backoff does not count */
+	struct certauto__wish wish;
+	int reason, by_key;      /* of a revocation */
 	const struct certauto__certificate **certificates;
 	size_t n_certificates;
 };

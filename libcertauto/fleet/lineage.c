@@ -4,7 +4,6 @@
  * that is still going on is none of ours. */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -50,6 +49,9 @@ void certauto__lineage_free(void *arg)
 	}
 	certauto__view_free(&lineage->view);
 	certauto_order_free(lineage->order);
+	certauto__pkey_free(lineage->own_key);
+	certauto__free(lineage->question.id);
+	certauto__renewal_free(&lineage->question.renewal);
 	certauto__free(lineage->key);
 	certauto__free(lineage);
 }
@@ -61,42 +63,6 @@ int certauto__lineage_save_state(struct certauto__lineage *lineage, certauto_err
 		lineage->certificate->name, lineage->key, err);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* A record belongs to what was asked for: names in any order, CA, key, CSR. With another one the
- * facts of that record are of no use, and what it did is taken back. */
-static int make_identity(char out[65], const struct certauto__lineage *lineage, certauto_error *err)
-{
-	const struct certauto__certificate *certificate = lineage->certificate;
-	certauto__buffer text = CERTAUTO__BUFFER(1024 * 1024);
-	certauto__list names = {0};
-	const unsigned char *der;
-	size_t i, len;
-	int rc = 0;
-
-	if (certauto__list_copy(&names, &certificate->names) < 0) {
-		rc = CERTAUTO_ENOMEM;
-		goto out;
-	}
-	qsort(names.items, names.n, sizeof(*names.items), compare_texts);
-	certauto__buffer_printf(&text, "%s\n%s\n", lineage->key, certificate->account->server);
-	for (i = 0; i < names.n; i++)
-		certauto__buffer_printf(&text, "%s\n", names.items[i]);
-	if (certificate->csr != NULL) {
-		der = certauto__req_der(certificate->csr, &len);
-		certauto__buffer_add(&text, der, len);
-	}
-	if ((rc = text.rc) == 0)
-		rc = certauto__sha256_hex(out, text.data, text.len);
-out:
-	certauto__list_free(&names);
-	certauto__buffer_free(&text);
-	return rc < 0 ? certauto__error_nomem(err) : 0;
-}
-
 /* ---- look ---- */
 
 /* Killed after the switch: the certificate is there, and what the order needed is not needed any
@@ -106,49 +72,34 @@ static int finish_completed(certauto_job *job, struct certauto__lineage *lineage
 {
 	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
 	lineage->issued = 1;
-	certauto__error_clear(&lineage->view.state.error);
-	lineage->view.state.failures = 0;
-	lineage->view.state.retry_at = lineage->view.state.limited_until =
-		lineage->view.state.renew_at = 0;
+	if (certauto__view_revoked(&lineage->view))
+		return 0; /* since then: what is kept is of it, not of the one before */
+	certauto__state_issued(&lineage->view.state,
+		certauto__fact_own(job, CERTAUTO__FACT_EARLY) != NULL, certauto__clock_now());
 	return certauto__lineage_save_state(lineage, err);
 }
 
-/* An order that was interrupted is gone on with although the certificate may not be due: it was
- * asked for. One that failed is not. */
+/* An order that was interrupted, or that the CA has not decided about, is gone on with although the
+ * certificate may not be due: it was asked for. One that failed is not. */
 static int is_interrupted(const certauto_job *job, const struct certauto__lineage *lineage)
 {
 	return certauto__fact_own(job, CERTAUTO__FACT_GENERATION) != NULL &&
-		lineage->view.state.failures == 0;
+		(lineage->view.state.failures == 0 ||
+			lineage->view.state.error.code == CERTAUTO_ERETRY_LATER);
 }
 
-static void decide(certauto_job *job, struct certauto__lineage *lineage)
+/* Asked for anew, what an operator has changed is tried at once. */
+static int look_at_identity(struct certauto__lineage *lineage, certauto_error *err)
 {
-	const struct certauto__run *run = lineage->run;
-	const struct certauto__lineage_state *state = &lineage->view.state;
-	int64_t now = certauto__clock_now(), until = state->limited_until;
-	enum certauto__action action;
-	char why[256];
+	char identity[65];
+	int rc;
 
-	lineage->deploy_all = run->mode == CERTAUTO__MODE_DEPLOY;
-	if (run->mode != CERTAUTO__MODE_RENEW)
-		return;
-	action = certauto__view_action(&lineage->view, lineage->certificate,
-		run->forced && !lineage->issued, now, why, sizeof(why));
-	lineage->issue = action == CERTAUTO__ISSUE || action == CERTAUTO__RENEW ||
-		is_interrupted(job, lineage);
-	if (!lineage->issue)
-		return;
-	if (!run->forced && !run->named && state->retry_at > until)
-		until = state->retry_at;
-	if (until > now) {
-		lineage->issue = 0;
-		lineage->blocked_until = until;
-		return;
-	}
-	certauto__progress(job, lineage->certificate->name, "to be issued: %s",
-		action == CERTAUTO__ISSUE || action == CERTAUTO__RENEW
-			? why
-			: "an interrupted order goes on");
+	if ((rc = certauto__lineage_identity(identity, lineage->certificate, lineage->key, err)) <
+		0)
+		return rc;
+	certauto__state_configured(&lineage->view.state, identity);
+	certauto__state_server(&lineage->view.state, lineage->certificate->account->server);
+	return 0;
 }
 
 certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *x)
@@ -168,13 +119,64 @@ certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *
 	if (generation != NULL && certauto__text_equal(generation, lineage->view.current.id) &&
 	    finish_completed(job, lineage, err) < 0)
 		return CERTAUTO__FAILED;
-	decide(job, lineage);
+	if (look_at_identity(lineage, err) < 0)
+		return CERTAUTO__FAILED;
 	lineage->settled = lineage->run->mode == CERTAUTO__MODE_SETTLE && certauto__resumed(job);
-	if (lineage->run->mode == CERTAUTO__MODE_DEPLOY && lineage->run->named &&
+	if (lineage->run->mode == CERTAUTO__MODE_DEPLOY && lineage->run->wish.named &&
 	    lineage->view.chain == NULL)
 		return certauto__fail(job, CERTAUTO_ENOTFOUND, name,
 			"%s %s was never issued: there is nothing to deploy",
 			name, lineage->key);
+	return CERTAUTO__NEXT;
+}
+
+/* ---- decide ---- */
+
+static int is_wanted(certauto_job *job, struct certauto__lineage *lineage, char *why, size_t size)
+{
+	struct certauto__wish wish = lineage->run->wish;
+	enum certauto__action action;
+
+	wish.forced = wish.forced && !lineage->issued;
+	action = certauto__view_action(
+		&lineage->view, lineage->certificate, &wish, certauto__clock_now(), why, size);
+	if (action == CERTAUTO__ISSUE || action == CERTAUTO__RENEW)
+		return 1;
+	(void)snprintf(why, size, "an interrupted order goes on");
+	return is_interrupted(job, lineage);
+}
+
+/* An order that is due may have to wait; one that would fail as the last has is left alone. */
+static int may_order(struct certauto__lineage *lineage)
+{
+	const struct certauto__wish *wish = &lineage->run->wish;
+	const struct certauto__lineage_state *state = &lineage->view.state;
+
+	lineage->blocked_until =
+		certauto__state_blocked(state, wish, certauto__clock_now());
+	lineage->stopped = state->stopped && !wish->forced && !wish->named;
+	if (lineage->stopped)
+		lineage->blocked_until = 0;
+	return !lineage->stopped && lineage->blocked_until == 0;
+}
+
+certauto__verdict certauto__lineage_decide(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__run *run = lineage->run;
+	char why[CERTAUTO__WHY_SIZE];
+	int early;
+
+	(void)x;
+	lineage->deploy_all = run->mode == CERTAUTO__MODE_DEPLOY;
+	if (run->mode != CERTAUTO__MODE_RENEW || !is_wanted(job, lineage, why, sizeof(why)) ||
+	    !may_order(lineage))
+		return CERTAUTO__NEXT;
+	lineage->issue = 1;
+	early = !run->wish.forced && !certauto__view_revoked(&lineage->view) &&
+		certauto__view_is_early(&lineage->view, certauto__clock_now());
+	certauto__fact_set(job, CERTAUTO__FACT_EARLY, early ? "1" : NULL);
+	certauto__progress(job, lineage->certificate->name, "to be issued: %s", why);
 	return CERTAUTO__NEXT;
 }
 
@@ -254,11 +256,17 @@ static certauto__verdict end_ask(certauto_job *job, certauto__exchange *x)
 	if (lineage->run->mode != CERTAUTO__MODE_DEPLOY && lineage->blocked_until == 0)
 		drop_draft(job, lineage);
 	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, NULL);
+	certauto__fact_set(job, CERTAUTO__FACT_EARLY, NULL);
 	return release_all(job, lineage) > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
 }
 
 static const struct certauto__step lineage_steps[] = {
 	{.name = "look", .ask = certauto__lineage_look, .flags = CERTAUTO__READS},
+	{.name = "renewal",
+		.ask = certauto__lineage_renewal_ask,
+		.read = certauto__lineage_renewal_read,
+		.flags = CERTAUTO__READS},
+	{.name = "decide", .ask = certauto__lineage_decide, .flags = CERTAUTO__READS},
 	{.name = "leftovers", .ask = certauto__lineage_leftovers},
 	{.name = "draft", .ask = certauto__lineage_draft},
 	{.name = "order", .ask = certauto__lineage_order_ask, .read = certauto__lineage_order_read},
@@ -266,6 +274,10 @@ static const struct certauto__step lineage_steps[] = {
 	{.name = "deploy",
 		.ask = certauto__lineage_deploy_ask,
 		.read = certauto__lineage_deploy_read},
+	{.name = "renewal-first",
+		.ask = certauto__lineage_renewal_first,
+		.read = certauto__lineage_renewal_read,
+		.flags = CERTAUTO__READS},
 	{.name = "end", .ask = end_ask},
 };
 
@@ -311,14 +323,43 @@ static void result_blocked(struct certauto__lineage *lineage)
 	lineage->result->outcome = "later";
 }
 
+/* The CA is not asked, for it has said all there is to say. */
+static void result_stopped(struct certauto__lineage *lineage)
+{
+	certauto_error *err = &lineage->result->error;
+	char *advice;
+
+	certauto__result_set(lineage->result, "failed", &lineage->view.state.error);
+	advice = certauto__strdup(err->advice);
+	certauto__error_prefix(err, "not ordered again by itself");
+	certauto__error_advise(err, "%s%scertauto tries again when the certificate's configuration "
+		"has changed, or at once by: certauto renew %s", advice != NULL ? advice : "",
+		advice != NULL ? "; " : "", lineage->certificate->name);
+	certauto__free(advice);
+}
+
+static void remember_failure(struct certauto__lineage *lineage, const certauto_error *error)
+{
+	struct certauto__lineage_state *state = &lineage->view.state;
+	char identity[65];
+	int rc = certauto__lineage_identity(identity, lineage->certificate, lineage->key, NULL);
+
+	certauto__state_failed(state, error, rc == 0 ? identity : NULL, certauto__clock_now());
+	certauto__free(state->limited_by);
+	state->limited_by = certauto__strdup(lineage->certificate->account->server);
+	if (lineage->order->replaces_refused && lineage->order->replaces != NULL) {
+		certauto__free(state->no_replaces);
+		state->no_replaces = certauto__strdup(lineage->order->replaces);
+	}
+	/* It cannot be told anywhere else if this fails too; the error itself is told. */
+	(void)certauto__lineage_save_state(lineage, NULL);
+}
+
 static void result_failed(struct certauto__lineage *lineage, const certauto_error *error)
 {
 	certauto__result_set(lineage->result, must_wait(error->code) ? "later" : "failed", error);
-	if (lineage->ordering && error->code != CERTAUTO_ECANCELED) {
-		certauto__state_failed(&lineage->view.state, error, certauto__clock_now());
-		/* It cannot be told anywhere else if this fails too; the error itself is told. */
-		(void)certauto__lineage_save_state(lineage, NULL);
-	}
+	if (lineage->ordering && error->code != CERTAUTO_ECANCELED)
+		remember_failure(lineage, error);
 }
 
 static void lineage_ended(certauto_job *job, void *arg)
@@ -328,6 +369,8 @@ static void lineage_ended(certauto_job *job, void *arg)
 	certauto__lineage_collect(job);
 	if (certauto_job_result(job) < 0)
 		result_failed(lineage, certauto_job_error(job));
+	else if (lineage->stopped)
+		result_stopped(lineage);
 	else if (lineage->blocked_until != 0)
 		result_blocked(lineage);
 	else
@@ -375,14 +418,19 @@ static certauto__verdict run_ask(certauto_job *job, certauto__exchange *x)
 
 	(void)x;
 	certauto__lineage_id(id, sizeof(id), lineage->certificate->name, lineage->key);
-	if (make_identity(identity, lineage, certauto__job_error_of(job)) < 0)
+	if (certauto__lineage_identity(identity, lineage->certificate, lineage->key,
+		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	certauto__lineage_name(name, sizeof(name), lineage->certificate, lineage->key);
 	start.name = name;
 	start.env = lineage; /* the guard's, which outlives its child */
-	start.journal = &lineage->run->fleet->store->journal;
-	start.journal_id = id;
-	start.identity = identity;
+	if (lineage->run->mode == CERTAUTO__MODE_REVOKE) {
+		start.table = &certauto__lineage_revoke_table;
+	} else {
+		start.journal = &lineage->run->fleet->store->journal;
+		start.journal_id = id;
+		start.identity = identity;
+	}
 	start.ended = lineage_ended;
 	start.ended_arg = lineage;
 	return certauto__child_start_as(job, &start) != NULL ? CERTAUTO__JOIN : CERTAUTO__FAILED;

@@ -9,6 +9,7 @@
 /* Durable facts of the job. */
 #define CERTAUTO__FACT_GENERATION "generation" /* half-made: its key and CSR are kept */
 #define CERTAUTO__FACT_DEPLOYING "deploying"   /* generation that is being deployed */
+#define CERTAUTO__FACT_EARLY "early"           /* "1": ordered because the CA suggests it */
 
 struct certauto__revived {           /* what children of an earlier run are undone with */
 	struct certauto__deployment *deployment;
@@ -26,6 +27,10 @@ struct certauto__lineage {
 	int issue;                   /* an order is to be made */
 	int deploy_all;              /* every target; else those that lack the current generation */
 	int64_t blocked_until;       /* the order that is due must wait; 0 = it need not */
+	int stopped;                 /* it is not made, for it would fail as it has before */
+	struct certauto__renewal_question question; /* to the CA */
+	struct certauto__revocation revocation;
+	certauto__pkey *own_key;     /* by which it is revoked */
 	certauto_order *order;
 	int ordering;                /* the CA is being asked: a failure is one of the order */
 	int issued, deployed, settled;
@@ -35,7 +40,12 @@ struct certauto__lineage {
 
 /* The steps, in the order of the table. lineage.c */
 certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__lineage_decide(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_leftovers(certauto_job *job, certauto__exchange *x);
+/* lineage_renewal.c: before it is decided, and once more for a new certificate */
+certauto__verdict certauto__lineage_renewal_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__lineage_renewal_first(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__lineage_renewal_read(certauto_job *job, certauto__exchange *x);
 /* lineage_issue.c */
 certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_order_ask(certauto_job *job, certauto__exchange *x);
@@ -56,5 +66,7 @@ void certauto__lineage_collect(certauto_job *job);
 int certauto__lineage_save_state(struct certauto__lineage *lineage, certauto_error *err);
 
 extern const struct certauto__table certauto__lineage_table;
+/* lineage_revoke.c: instead of the former; it has no record. */
+extern const struct certauto__table certauto__lineage_revoke_table;
 
 #endif

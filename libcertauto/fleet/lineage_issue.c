@@ -12,15 +12,26 @@
 
 /* ---- draft ---- */
 
-/* The key of the current generation, where it is to be kept; else a new one. */
+/* The key of the current generation, where it is to be kept and may be; else a new one. */
 static int make_key(struct certauto__lineage *lineage, certauto__pkey **out, certauto_error *err)
 {
 	const certauto__secret *kept = lineage->view.current.key;
 
-	if (lineage->certificate->reuse_key && kept != NULL)
+	if (lineage->certificate->reuse_key && kept != NULL &&
+	    !lineage->view.state.key_compromised)
 		return certauto__pkey_parse_own(out, certauto__secret_data(kept),
 			certauto__secret_len(kept), err);
 	return certauto__pkey_new(out, lineage->key, err);
+}
+
+static int check_csr(const struct certauto__lineage *lineage, certauto_error *err)
+{
+	if (!lineage->view.state.key_compromised ||
+	    !certauto__view_same_csr(&lineage->view, lineage->certificate))
+		return 0;
+	certauto__error_set(err, CERTAUTO_EINVAL, lineage->certificate->name,
+		"the csr of %s is for a key that was compromised", lineage->certificate->name);
+	return certauto__error_advise(err, "make a new key and a csr for it");
 }
 
 static int make_draft(struct certauto__lineage *lineage, struct certauto__generation *draft,
@@ -32,6 +43,8 @@ static int make_draft(struct certauto__lineage *lineage, struct certauto__genera
 	int rc;
 
 	if (certificate->csr != NULL) {
+		if ((rc = check_csr(lineage, err)) < 0)
+			return rc;
 		rc = certauto__req_format(&draft->csr, certificate->csr);
 		return rc < 0 ? certauto__error_nomem(err) : 0;
 	}
@@ -45,6 +58,18 @@ out:
 	certauto__req_free(req);
 	certauto__pkey_free(key);
 	return rc;
+}
+
+/* 1: the half-made generation has the key that must not be used any more. */
+static int is_tainted(const struct certauto__lineage *lineage,
+	const struct certauto__generation *draft)
+{
+	const certauto__secret *ours = draft->key, *theirs = lineage->view.current.key;
+
+	return lineage->view.state.key_compromised && ours != NULL && theirs != NULL &&
+		certauto__secret_len(ours) == certauto__secret_len(theirs) &&
+		certauto__equal_secret(certauto__secret_data(ours), certauto__secret_data(theirs),
+			certauto__secret_len(ours));
 }
 
 /* A half-made generation of an interrupted run is gone on with, byte for byte: the CA may have
@@ -61,29 +86,20 @@ static int have_draft(certauto_job *job, struct certauto__lineage *lineage, int 
 	if (id == NULL)
 		return 0;
 	rc = store->row->load(store, lineage->certificate->name, lineage->key, id, &draft, err);
+	*out = rc == 0 && !is_tainted(lineage, &draft);
 	certauto__generation_free(&draft);
-	if (rc == CERTAUTO_ENOTFOUND) {
-		certauto__error_clear(err);
-		return 0;
-	}
-	*out = rc == 0;
-	return rc;
+	if (rc != CERTAUTO_ENOTFOUND)
+		return rc;
+	certauto__error_clear(err);
+	return 0;
 }
 
-certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange *x)
+static int new_draft(certauto_job *job, struct certauto__lineage *lineage, certauto_error *err)
 {
-	struct certauto__lineage *lineage = certauto__job_env(job);
 	certauto_store *store = lineage->run->fleet->store;
 	struct certauto__generation draft = {0};
-	certauto_error *err;
-	int there, rc;
+	int rc;
 
-	(void)x;
-	if (!lineage->issue)
-		return CERTAUTO__NEXT;
-	err = certauto__job_error_of(job);
-	if ((rc = have_draft(job, lineage, &there, err)) < 0 || there)
-		return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
 	certauto__buffer_init(&draft.csr, CSR_MAX);
 	if ((rc = make_draft(lineage, &draft, err)) == 0 &&
 	    (rc = store->row->draft(store, lineage->certificate->name, lineage->key, &draft,
@@ -92,7 +108,28 @@ certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange 
 		certauto__save_now(job);
 	}
 	certauto__generation_free(&draft);
-	return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
+	return rc;
+}
+
+/* An order of an earlier run is of no use without the key that was made for it. */
+certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	certauto_error *err;
+	int there;
+
+	(void)x;
+	if (!lineage->issue)
+		return CERTAUTO__NEXT;
+	err = certauto__job_error_of(job);
+	if (have_draft(job, lineage, &there, err) < 0)
+		return CERTAUTO__FAILED;
+	if (there)
+		return CERTAUTO__NEXT;
+	if (new_draft(job, lineage, err) < 0)
+		return CERTAUTO__FAILED;
+	return certauto__children_release(job, &certauto__order_table) > 0 ? CERTAUTO__JOIN
+									    : CERTAUTO__NEXT;
 }
 
 /* ---- order ---- */
@@ -118,6 +155,31 @@ static int add_uses(certauto_order *order, const struct certauto__certificate *c
 	return 0;
 }
 
+static int copy_text(char **at, const char *text, certauto_error *err)
+{
+	if (text == NULL || (*at = certauto__strdup(text)) != NULL)
+		return 0;
+	return certauto__error_nomem(err);
+}
+
+/* What it replaces is told to the CA that issued it, unless that would not hear of it before. */
+static int add_wishes(certauto_order *order, const struct certauto__lineage *lineage,
+	certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	const struct certauto__view *view = &lineage->view;
+	int rc;
+
+	order->profile_required = certificate->profile_required;
+	if ((rc = copy_text(&order->profile, certificate->profile, err)) < 0 ||
+	    (rc = copy_text(&order->preferred_chain, certificate->preferred_chain, err)) < 0)
+		return rc;
+	if (view->id == NULL || certauto__text_equal(view->state.no_replaces, view->id) ||
+	    !certauto__text_equal(view->current.server, certificate->account->server))
+		return 0;
+	return copy_text(&order->replaces, view->id, err);
+}
+
 int certauto__lineage_make_order(struct certauto__lineage *lineage,
 	const struct certauto__generation *draft, certauto_error *err)
 {
@@ -127,6 +189,7 @@ int certauto__lineage_make_order(struct certauto__lineage *lineage,
 
 	if ((rc = certauto__req_parse_own(&req, draft->csr.data, draft->csr.len, err)) < 0 ||
 	    (rc = certauto__order_make(&order, lineage->certificate->account, req, err)) < 0 ||
+	    (rc = add_wishes(order, lineage, err)) < 0 ||
 	    (rc = add_uses(order, lineage->certificate, err)) < 0)
 		goto out;
 	certauto_order_free(lineage->order);
@@ -163,11 +226,12 @@ certauto__verdict certauto__lineage_order_ask(certauto_job *job, certauto__excha
 	if (!lineage->issue)
 		return CERTAUTO__NEXT;
 	err = certauto__job_error_of(job);
+	certauto__children_drop(job, &certauto__order_table); /* of an earlier run */
 	if (load_and_order(job, lineage, err) == 0 &&
 	    certauto__account_peer(lineage->certificate->account, &peer, err) == 0 &&
 	    certauto__order_check(lineage->order, err) == 0)
 		child = certauto__child_start(job, &certauto__order_table, "order", lineage->order,
-			NULL, peer, 0);
+			NULL, peer, CERTAUTO__CHILD_TURN);
 	certauto__peer_unref(peer);
 	if (child == NULL)
 		return CERTAUTO__FAILED;
@@ -216,13 +280,14 @@ static int forget_order(certauto_job *job, struct certauto__lineage *lineage, ce
 	struct certauto__target_state *target;
 	size_t i;
 
+	certauto__state_issued(state, certauto__fact_own(job, CERTAUTO__FACT_EARLY) != NULL,
+		certauto__clock_now());
 	certauto__fact_set(job, CERTAUTO__FACT_GENERATION, NULL);
+	certauto__fact_set(job, CERTAUTO__FACT_EARLY, NULL);
 	certauto__children_drop(job, &certauto__order_table);
 	lineage->ordering = 0;
 	lineage->issue = 0;
 	lineage->issued = lineage->deploy_all = 1;
-	certauto__error_clear(&state->error);
-	state->failures = state->retry_at = state->limited_until = state->renew_at = 0;
 	for (i = 0; i < certificate->n_deploys; i++) {
 		if ((target = certauto__state_target(state, certificate->deploys[i].label)) ==
 				NULL ||
@@ -249,8 +314,10 @@ static int complete(certauto_job *job, struct certauto__lineage *lineage, certau
 	generation.id = certauto__strdup(certauto__fact_own(job, CERTAUTO__FACT_GENERATION));
 	generation.server = certauto__strdup(certificate->account->server);
 	generation.order_url = certauto__strdup(lineage->order->url);
+	generation.profile = certauto__strdup(certificate->profile);
 	if (generation.id == NULL || generation.server == NULL ||
 	    (lineage->order->url != NULL && generation.order_url == NULL) ||
+	    (certificate->profile != NULL && generation.profile == NULL) ||
 	    certauto__list_copy(&generation.names, &certificate->names) < 0)
 		rc = certauto__error_nomem(err);
 	else

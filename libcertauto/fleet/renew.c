@@ -355,7 +355,7 @@ out:
 int certauto__fleet_start(certauto_job **out, certauto_fleet *fleet,
 	const struct certauto__order_of_work *work, certauto_error *err)
 {
-	static const char *const titles[] = { "renew", "deploy", "gc" };
+	static const char *const titles[] = { "renew", "deploy", "gc", "revoke" };
 	struct certauto__start start = { .table = &fleet_table };
 	struct certauto__run *run;
 	int rc;
@@ -367,8 +367,11 @@ int certauto__fleet_start(certauto_job **out, certauto_fleet *fleet,
 		return certauto__error_nomem(err);
 	run->fleet = certauto__object_ref(fleet);
 	run->mode = work->mode;
-	run->forced = work->forced;
-	run->named = work->names != NULL;
+	run->wish.forced = work->forced;
+	run->wish.named = work->names != NULL;
+	run->wish.renew_before = fleet->renew_before;
+	run->reason = work->reason;
+	run->by_key = work->by_key;
 	if ((rc = prepare(run, work->names, work->n_names, err)) < 0) {
 		run_free(run);
 		return rc;

@@ -13,6 +13,7 @@ struct certauto__order_of_work {     /* what a caller asked for */
 	size_t n_names;
 	int forced;
 	int64_t deadline_ms;         /* 0 = none */
+	int reason, by_key;          /* of a revocation */
 };
 
 int certauto__fleet_start(certauto_job **out, certauto_fleet *fleet,

@@ -119,6 +119,11 @@ void certauto__state_free(struct certauto__lineage_state *state)
 	for (i = 0; i < state->n_targets; i++)
 		target_state_free(&state->targets[i]);
 	certauto__free(state->targets);
+	certauto__free(state->revoked);
+	certauto__free(state->no_replaces);
+	certauto__free(state->identity);
+	certauto__free(state->limited_by);
+	certauto__renewal_free(&state->renewal);
 	certauto__error_clear(&state->error);
 	memset(state, 0, sizeof(*state));
 }
@@ -218,6 +223,41 @@ static void write_target(certauto__json *w, const struct certauto__target_state 
 	certauto__json_object_end(w);
 }
 
+static void write_renewal(certauto__json *w, const struct certauto__renewal *renewal)
+{
+	certauto__json_key(w, "renewal");
+	if (renewal->id == NULL) {
+		certauto__json_null(w);
+		return;
+	}
+	certauto__json_object(w);
+	certauto__json_put_text(w, "id", renewal->id);
+	put_time(w, "start", renewal->start);
+	put_time(w, "end", renewal->end);
+	put_time(w, "at", renewal->at);
+	put_time(w, "check_at", renewal->check_at);
+	certauto__json_put_number(w, "failures", renewal->failures);
+	certauto__json_put_text(w, "explanation_url", renewal->explanation_url);
+	certauto__json_object_end(w);
+}
+
+static void write_order(certauto__json *w, const struct certauto__lineage_state *state)
+{
+	put_time(w, "early_at", state->early_at);
+	put_time(w, "retry_at", state->retry_at);
+	put_time(w, "limited_until", state->limited_until);
+	certauto__json_put_text(w, "limited_by", state->limited_by);
+	put_time(w, "failing_since", state->failing_since);
+	certauto__json_put_number(w, "failures", state->failures);
+	certauto__json_put_bool(w, "stopped", state->stopped);
+	certauto__json_put_text(w, "identity", state->identity);
+	certauto__json_put_text(w, "revoked", state->revoked);
+	certauto__json_put_bool(w, "key_compromised", state->key_compromised);
+	certauto__json_put_text(w, "no_replaces", state->no_replaces);
+	certauto__json_key(w, "last_error");
+	certauto__error_write(w, &state->error);
+}
+
 int certauto__state_save(const struct certauto__lineage_state *state, certauto_store *store,
 	const char *name, const char *key, certauto_error *err)
 {
@@ -229,12 +269,8 @@ int certauto__state_save(const struct certauto__lineage_state *state, certauto_s
 	certauto__json_start(&w, &text, 1);
 	certauto__json_object(&w);
 	certauto__json_put_number(&w, "version", STATE_VERSION);
-	put_time(&w, "renew_at", state->renew_at);
-	put_time(&w, "retry_at", state->retry_at);
-	put_time(&w, "limited_until", state->limited_until);
-	certauto__json_put_number(&w, "failures", state->failures);
-	certauto__json_key(&w, "last_error");
-	certauto__error_write(&w, &state->error);
+	write_renewal(&w, &state->renewal);
+	write_order(&w, state);
 	certauto__json_key(&w, "targets");
 	certauto__json_array(&w);
 	for (i = 0; i < state->n_targets; i++)
@@ -263,16 +299,51 @@ static int read_target(struct certauto__lineage_state *out, const struct certaut
 	return certauto__target_state_set(target, state, text_of(node, "fingerprint_sha256"));
 }
 
+static int is_true(const struct certauto__node *object, const char *key)
+{
+	const struct certauto__node *node = certauto__node_get(object, key);
+
+	return node != NULL && node->type == CERTAUTO__JSON_TRUE;
+}
+
+static int read_renewal(struct certauto__renewal *out, const struct certauto__node *node)
+{
+	if (node == NULL || node->type != CERTAUTO__JSON_OBJECT)
+		return 0;
+	out->start = number_of(node, "start");
+	out->end = number_of(node, "end");
+	out->at = number_of(node, "at");
+	out->check_at = number_of(node, "check_at");
+	out->failures = number_of(node, "failures");
+	if (replace(&out->id, text_of(node, "id")) < 0)
+		return CERTAUTO_ENOMEM;
+	return replace(&out->explanation_url, text_of(node, "explanation_url"));
+}
+
+static int read_order(struct certauto__lineage_state *out, const struct certauto__node *top)
+{
+	out->early_at = number_of(top, "early_at");
+	out->retry_at = number_of(top, "retry_at");
+	out->limited_until = number_of(top, "limited_until");
+	out->failing_since = number_of(top, "failing_since");
+	out->failures = number_of(top, "failures");
+	out->stopped = is_true(top, "stopped");
+	out->key_compromised = is_true(top, "key_compromised");
+	read_error(&out->error, certauto__node_get(top, "last_error"));
+	if (replace(&out->identity, text_of(top, "identity")) < 0 ||
+	    replace(&out->limited_by, text_of(top, "limited_by")) < 0 ||
+	    replace(&out->revoked, text_of(top, "revoked")) < 0)
+		return CERTAUTO_ENOMEM;
+	return replace(&out->no_replaces, text_of(top, "no_replaces"));
+}
+
 static int read_state(struct certauto__lineage_state *out, const struct certauto__node *top)
 {
 	const struct certauto__node *node;
-	int rc = 0;
+	int rc;
 
-	out->renew_at = number_of(top, "renew_at");
-	out->retry_at = number_of(top, "retry_at");
-	out->limited_until = number_of(top, "limited_until");
-	out->failures = number_of(top, "failures");
-	read_error(&out->error, certauto__node_get(top, "last_error"));
+	if ((rc = read_renewal(&out->renewal, certauto__node_get(top, "renewal"))) == 0)
+		rc = read_order(out, top);
 	node = certauto__node_get(top, "targets");
 	for (node = node != NULL ? node->children : NULL; node != NULL && rc == 0;
 		node = node->next)

@@ -68,6 +68,24 @@ static void write_target(certauto__json *w, const struct certauto__view *view, c
 	certauto__json_object_end(w);
 }
 
+/* What the CA has suggested for the current certificate. */
+static void write_renewal(certauto__json *w, const struct certauto__view *view)
+{
+	const struct certauto__renewal *renewal = &view->state.renewal;
+
+	certauto__json_key(w, "renewal");
+	if (renewal->at == 0 || !certauto__text_equal(renewal->id, view->id)) {
+		certauto__json_null(w);
+		return;
+	}
+	certauto__json_object(w);
+	put_time(w, "start", renewal->start);
+	put_time(w, "end", renewal->end);
+	put_time(w, "at", renewal->at);
+	certauto__json_put_text(w, "explanation_url", renewal->explanation_url);
+	certauto__json_object_end(w);
+}
+
 static int write_lineage(certauto__json *w, const certauto_fleet *fleet,
 	const struct certauto__certificate *certificate, const char *key, certauto_error *err)
 {
@@ -81,6 +99,8 @@ static int write_lineage(certauto__json *w, const certauto_fleet *fleet,
 	certauto__json_put_text(w, "key", key);
 	write_issued(w, &view);
 	put_time(w, "renew_at", certauto__view_renew_at(&view));
+	write_renewal(w, &view);
+	certauto__json_put_bool(w, "revoked", certauto__view_revoked(&view));
 	certauto__json_key(w, "last_error");
 	certauto__error_write(w, &view.state.error);
 	certauto__json_key(w, "targets");
@@ -171,18 +191,25 @@ static int plan_lineage(certauto__json *w, const certauto_fleet *fleet,
 	const struct certauto__certificate *certificate, const char *key, certauto_error *err)
 {
 	static const char *const actions[] = { "nothing", "settle", "deploy", "renew", "issue" };
+	const struct certauto__wish wish = { .renew_before = fleet->renew_before };
 	int64_t now = certauto__clock_now(), until;
 	struct certauto__view view;
 	enum certauto__action action;
-	char why[256], shown[32];
+	char why[CERTAUTO__WHY_SIZE], shown[32], identity[65];
 	int rc;
 
-	if ((rc = certauto__view_load(&view, fleet->store, certificate->name, key, err)) < 0)
+	if ((rc = certauto__lineage_identity(identity, certificate, key, err)) < 0 ||
+	    (rc = certauto__view_load(&view, fleet->store, certificate->name, key, err)) < 0)
 		return rc;
-	action = certauto__view_action(&view, certificate, 0, now, why, sizeof(why));
-	until = view.state.retry_at > view.state.limited_until ? view.state.retry_at
-							       : view.state.limited_until;
-	if (action >= CERTAUTO__RENEW && until > now) {
+	certauto__state_configured(&view.state, identity);
+	certauto__state_server(&view.state, certificate->account->server);
+	action = certauto__view_action(&view, certificate, &wish, now, why, sizeof(why));
+	until = certauto__state_blocked(&view.state, &wish, now);
+	if (action >= CERTAUTO__RENEW && view.state.stopped) {
+		(void)snprintf(why, sizeof(why), "given up: %s",
+			certauto_error_message(&view.state.error));
+		action = CERTAUTO__NOTHING;
+	} else if (action >= CERTAUTO__RENEW && until != 0) {
 		(void)snprintf(why, sizeof(why), "it must wait until %s after a failure",
 			certauto__clock_format(shown, sizeof(shown), until));
 		action = CERTAUTO__NOTHING;

@@ -43,8 +43,11 @@ struct certauto__target_row {
 	int (*check)(certauto_target *target, certauto_error *err);
 	/* The other side: one for all targets of equal type, url, user and tenant. NULL = none. */
 	int (*peer)(certauto_target *target, certauto__peer **out, certauto_error *err);
-	/* env: certauto_target. Facts, its own or its parent's: "name", "challenge", "token",
-	 * ".value" (volatile: not there in undo). */
+	/* env: certauto_target. Facts, its own or its parent's: "name", "challenge", "token" (not
+	 * for dns-persist-01), ".value": the key authorization for http-01 and tls-alpn-01
+	 * (volatile: not there in undo). For the DNS challenges also "record", the owner of the TXT
+	 * record without the last dot, and "txt", its text (there in undo: of several values that
+	 * one is taken away). For tls-alpn-01 also "record": the SNI the CA will send. */
 	const struct certauto__table *present;
 	/* env: struct certauto__deployment */
 	const struct certauto__table *deploy;
@@ -145,6 +148,15 @@ certauto_job *certauto__deploy_child(certauto_job *job, const char *key,
 /* Starts the present of a challenge as a held child of job; facts as in struct
  * certauto__target_row. */
 certauto_job *certauto__present_child(certauto_job *job, const char *key, certauto_target *target);
+
+/* The facts of a challenge that follow from the key authorization, for a present table below job:
+ * "record" and, for the DNS ones, "txt". value NULL or "" (a plan): "record" alone. account_url:
+ * for dns-account-01 only, which is EUNSUPPORTED without. */
+int certauto__present_facts(certauto_job *job, const char *challenge, const char *name,
+	const char *value, const char *account_url);
+/* The certificate that answers a tls-alpn-01 challenge and its key, PEM, in this order; from the
+ * facts "name" and ".value". A new pair each time. */
+int certauto__present_pair(certauto__buffer *out, const certauto_job *job, certauto_error *err);
 
 /* ---- steps every target shares ---- */
 

@@ -5,6 +5,8 @@
 /* The files store:
  *
  * STATE/accounts/<account>-<8 hex of SHA-256(directory URL)>/{key.pem,account.json}
+ * STATE/accounts/<...>/next.pem     key the CA may have been told of, until its answer is known
+ * STATE/accounts/<...>/limits.json  until when the CA does not want to be asked
  * STATE/certs/<name>/<key>/gen-<n>-<8 hex>/{key,csr,cert,chain,fullchain}.pem, meta.json
  * STATE/certs/<name>/<key>/current -> gen-<n>-<8 hex>      switched by rename
  * STATE/certs/<name>/<key>/{status.json,rejected.pem}
@@ -30,11 +32,21 @@ int certauto__files_open(certauto_store *store, struct certauto__dir *out, int m
 
 /* files_account.c */
 int certauto__files_account_load(certauto_store *store, const char *name, const char *server,
-	certauto__secret **key_out, char **url_out, certauto_error *err);
+	certauto__secret **key_out, char **url_out, char **status_out, certauto_error *err);
 int certauto__files_account_save_key(certauto_store *store, const char *name, const char *server,
 	const certauto__secret *key, certauto_error *err);
 int certauto__files_account_save_url(certauto_store *store, const char *name, const char *server,
-	const char *url, const certauto__list *contacts, certauto_error *err);
+	const char *url, const char *status, const certauto__list *contacts, certauto_error *err);
+int certauto__files_account_next_save(certauto_store *store, const char *name, const char *server,
+	const certauto__secret *key, certauto_error *err);
+int certauto__files_account_next_load(certauto_store *store, const char *name, const char *server,
+	certauto__secret **key_out, certauto_error *err);
+int certauto__files_account_next_settle(certauto_store *store, const char *name,
+	const char *server, int take, certauto_error *err);
+int certauto__files_account_limits_load(certauto_store *store, const char *name,
+	const char *server, certauto__buffer *out, certauto_error *err);
+int certauto__files_account_limits_save(certauto_store *store, const char *name,
+	const char *server, const void *data, size_t len, certauto_error *err);
 
 /* files_generation.c */
 int certauto__files_draft(certauto_store *store, const char *name, const char *key_type,
@@ -62,8 +74,8 @@ int certauto__meta_format(certauto__buffer *out, const struct certauto__generati
 int certauto__meta_parse(struct certauto__generation *out, const char *what, const void *data,
 	size_t len, certauto_error *err);
 int certauto__account_format(certauto__buffer *out, const char *server, const char *url,
-	const certauto__list *contacts);
+	const char *status, const certauto__list *contacts);
 int certauto__account_parse(const char *what, const void *data, size_t len, char **server_out,
-	char **url_out, certauto_error *err);
+	char **url_out, char **status_out, certauto_error *err);
 
 #endif

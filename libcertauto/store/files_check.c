@@ -18,13 +18,15 @@ static int write_and_read_back(int fd, unsigned char *data, unsigned char *back)
 	size_t at;
 	ssize_t n;
 
-	for (at = 0; at < PREFLIGHT_LEN; at += (size_t)n)
-		if ((n = pwrite(fd, data + at, PREFLIGHT_LEN - at, (off_t)at)) <= 0)
+	for (at = 0; at < PREFLIGHT_LEN; at += n > 0 ? (size_t)n : 0)
+		if ((n = pwrite(fd, data + at, PREFLIGHT_LEN - at, (off_t)at)) == 0 ||
+		    (n < 0 && errno != EINTR))
 			return -1;
 	if (fsync(fd) < 0)
 		return -1;
-	for (at = 0; at < PREFLIGHT_LEN; at += (size_t)n)
-		if ((n = pread(fd, back + at, PREFLIGHT_LEN - at, (off_t)at)) <= 0)
+	for (at = 0; at < PREFLIGHT_LEN; at += n > 0 ? (size_t)n : 0)
+		if ((n = pread(fd, back + at, PREFLIGHT_LEN - at, (off_t)at)) == 0 ||
+		    (n < 0 && errno != EINTR))
 			return -1;
 	if (memcmp(data, back, PREFLIGHT_LEN) == 0)
 		return 0;

@@ -89,7 +89,7 @@ int certauto__meta_parse(struct certauto__generation *out, const char *what, con
 }
 
 int certauto__account_format(certauto__buffer *out, const char *server, const char *url,
-	const certauto__list *contacts)
+	const char *status, const certauto__list *contacts)
 {
 	static const certauto__list none;
 	certauto__json w;
@@ -99,6 +99,7 @@ int certauto__account_format(certauto__buffer *out, const char *server, const ch
 	certauto__json_put_number(&w, "version", META_VERSION);
 	certauto__json_put_text(&w, "server", server);
 	certauto__json_put_text(&w, "url", url);
+	certauto__json_put_text(&w, "status", status);
 	certauto__json_put_list(&w, "contact", contacts != NULL ? contacts : &none);
 	certauto__json_put_number(&w, "saved_at", certauto__clock_now());
 	certauto__json_object_end(&w);
@@ -106,7 +107,7 @@ int certauto__account_format(certauto__buffer *out, const char *server, const ch
 }
 
 struct account_reader {
-	char **server, **url;
+	char **server, **url, **status;
 	int64_t version;
 };
 
@@ -120,13 +121,15 @@ static int account_value(void *arg, const certauto__json_value *value)
 		return certauto__json_copy(value, r->server);
 	if (certauto__json_is(value, "url"))
 		return certauto__json_copy(value, r->url);
+	if (certauto__json_is(value, "status"))
+		return certauto__json_copy(value, r->status);
 	return 0;
 }
 
 int certauto__account_parse(const char *what, const void *data, size_t len, char **server_out,
-	char **url_out, certauto_error *err)
+	char **url_out, char **status_out, certauto_error *err)
 {
-	struct account_reader r = { .server = server_out, .url = url_out };
+	struct account_reader r = { .server = server_out, .url = url_out, .status = status_out };
 	int rc;
 
 	rc = certauto__json_read(what, data, len, &certauto__json_limits_state, account_value, &r,

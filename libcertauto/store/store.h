@@ -43,14 +43,32 @@ struct certauto__store_row {
 	 * with the path and what to do. */
 	int (*preflight)(certauto_store *store, certauto_error *err);
 
-	/* account: key and URL kept under name + server. ENOTFOUND = there is none; EIO = it cannot
-	 * be read: never to be mistaken for the former. save_url keeps what register learned. */
+	/* account: key, URL and status ("valid", "deactivated", or NULL) kept under name + server.
+	 * ENOTFOUND = there is none; EIO = it cannot be read: never to be mistaken for the former.
+	 * save_url keeps what the CA has told. */
 	int (*account_load)(certauto_store *store, const char *name, const char *server,
-		certauto__secret **key_out, char **url_out, certauto_error *err);
+		certauto__secret **key_out, char **url_out, char **status_out,
+		certauto_error *err);
 	int (*account_save_key)(certauto_store *store, const char *name, const char *server,
 		const certauto__secret *key, certauto_error *err);
 	int (*account_save_url)(certauto_store *store, const char *name, const char *server,
-		const char *url, const certauto__list *contacts, certauto_error *err);
+		const char *url, const char *status, const certauto__list *contacts,
+		certauto_error *err);
+
+	/* A key the account is to be given: durable before the CA hears of it. next_load:
+	 * ENOTFOUND. next_settle: take 1 = it is the account's key from now on (by rename); 0 = it
+	 * goes. */
+	int (*account_next_save)(certauto_store *store, const char *name, const char *server,
+		const certauto__secret *key, certauto_error *err);
+	int (*account_next_load)(certauto_store *store, const char *name, const char *server,
+		certauto__secret **key_out, certauto_error *err);
+	int (*account_next_settle)(certauto_store *store, const char *name, const char *server,
+		int take, certauto_error *err);
+	/* "limits.json" of an account: opaque text to the store; len 0 removes it. ENOTFOUND. */
+	int (*account_limits_load)(certauto_store *store, const char *name, const char *server,
+		certauto__buffer *out, certauto_error *err);
+	int (*account_limits_save)(certauto_store *store, const char *name, const char *server,
+		const void *data, size_t len, certauto_error *err);
 
 	/* generations. draft: a new directory with key.pem and csr.pem, durable before it returns;
 	 * id is chosen and given back in generation->id. complete: chain files and meta.json, then

@@ -30,6 +30,12 @@ static const struct certauto__option files_options[] = {
 		.needed_for = CERTAUTO_TARGET_HTTP01,
 		.help = "folder a web server serves at port 80 of the names: the answer to a "
 			"challenge is put below .well-known/acme-challenge/ there"},
+	{.name = "alpn_directory",
+		.type = CERTAUTO__OPTION_PATH,
+		.needed_for = CERTAUTO_TARGET_TLSALPN01,
+		.help = "folder the certificates of tls-alpn-01 challenges are put into as "
+			"NAME.pem, each with its key: for a server that takes them from there for "
+			"clients that offer the protocol acme-tls/1; as private as directory"},
 	{.name = "reload",
 		.type = CERTAUTO__OPTION_ARGV,
 		.help = "program to run, without a shell, when files have changed: [\"systemctl\", "
@@ -272,7 +278,8 @@ static int patterns_differ(const certauto_target *target, certauto_error *err)
 
 static int files_check(certauto_target *target, certauto_error *err)
 {
-	const char *group = certauto__option_text(target, "group");
+	const char *group = certauto__option_text(target, "group"),
+		   *directory = certauto__option_text(target, "directory");
 	enum certauto__pemfiles_role role;
 	gid_t gid;
 	int rc;
@@ -285,22 +292,28 @@ static int files_check(certauto_target *target, certauto_error *err)
 		(rc = mode_check(target, "mode", S_IWOTH, err)) < 0 ||
 		(rc = mode_check(target, "key_mode", CERTAUTO__OTHERS, err)) < 0)
 		return rc;
-	if (certauto__option_text(target, "directory") == NULL &&
-		certauto__option_text(target, "webroot") == NULL)
+	if (directory == NULL &&
+		certauto__option_text(target, "webroot") == NULL &&
+		certauto__option_text(target, "alpn_directory") == NULL)
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s (files): set directory (to deploy), webroot (to answer challenges) or "
-			"both",
+			"%s (files): set directory (to deploy), webroot or alpn_directory (to "
+			"answer challenges) or several of them",
+			target->label);
+	/* NAME.pem there may be what a server reads, by cert_file and its like. */
+	if (directory != NULL &&
+		certauto__text_equal(directory, certauto__option_text(target, "alpn_directory")))
+		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s (files): alpn_directory must be another folder than directory",
 			target->label);
 	return group != NULL ? group_find(target, group, &gid, err) : 0;
 }
 
 int certauto__pemfiles_open(struct certauto__folder *out, const certauto_target *target,
-	certauto_error *err)
+	const char *option, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = certauto__folder_open(out, certauto__option_text(target, "directory"), err)) <
-			0 ||
+	if ((rc = certauto__folder_open(out, certauto__option_text(target, option), err)) < 0 ||
 		(rc = certauto__folder_check_private(out, err)) < 0)
 		certauto__folder_close(out);
 	return rc;
@@ -311,12 +324,15 @@ static const struct certauto__peer_ops files_peer_ops = {.kind = "files"};
 /* Nothing is asked of it; its turn keeps deployments into one folder, and their reloads, apart. */
 static int files_peer(certauto_target *target, certauto__peer **out, certauto_error *err)
 {
-	const char *directory = certauto__option_text(target, "directory");
+	static const char *const options[] = {"directory", "webroot", "alpn_directory"};
 	certauto__buffer key = CERTAUTO__BUFFER(8192);
+	const char *place = NULL;
+	size_t i;
 	int rc, made;
 
-	certauto__buffer_printf(&key, "files:%s",
-		directory != NULL ? directory : certauto__option_text(target, "webroot"));
+	for (i = 0; i < sizeof(options) / sizeof(options[0]) && place == NULL; i++)
+		place = certauto__option_text(target, options[i]);
+	certauto__buffer_printf(&key, "files:%s", place != NULL ? place : "");
 	if (key.rc < 0)
 		rc = certauto__error_nomem(err);
 	else if ((rc = certauto__peer_get(out, target->object.cx, &files_peer_ops,
@@ -327,18 +343,29 @@ static int files_peer(certauto_target *target, certauto__peer **out, certauto_er
 	return rc;
 }
 
+static int private_folder_test(const certauto_target *target, const char *option,
+	certauto_error *err)
+{
+	struct certauto__folder folder = CERTAUTO__FOLDER;
+	int rc = 0;
+
+	if (certauto__option_text(target, option) != NULL)
+		rc = certauto__pemfiles_open(&folder, target, option, err);
+	certauto__folder_close(&folder);
+	return rc;
+}
+
 static certauto__verdict folders_ask(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = certauto__job_env(job);
 	const char *webroot = certauto__option_text(target, "webroot");
 	struct certauto__folder folder = CERTAUTO__FOLDER;
 	certauto_error error = {0};
-	int rc = 0;
+	int rc;
 
 	(void)x;
-	if (certauto__option_text(target, "directory") != NULL)
-		rc = certauto__pemfiles_open(&folder, target, &error);
-	certauto__folder_close(&folder);
+	if ((rc = private_folder_test(target, "directory", &error)) == 0)
+		rc = private_folder_test(target, "alpn_directory", &error);
 	if (rc == 0 && webroot != NULL &&
 		(rc = certauto__folder_open(&folder, webroot, &error)) == 0 &&
 		(rc = faccessat(folder.fd, ".", W_OK | X_OK, AT_EACCESS)) < 0)
@@ -360,7 +387,7 @@ static const struct certauto__table files_test = {
 
 const struct certauto__target_row certauto__target_files = {
 	.name = "files",
-	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY,
+	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_TLSALPN01 | CERTAUTO_TARGET_DEPLOY,
 	.options = files_options,
 	.check = files_check,
 	.peer = files_peer,

@@ -113,8 +113,8 @@ out:
 	return rc;
 }
 
-/* Which files are replaced is noted once: after a kill among the renames it is more than what
- * differs. */
+/* Which files are replaced is noted once, and not forgotten before they are tidied up: after a kill
+ * among the renames, or a tidying that failed, it is more than what differs. */
 static void observe_changed(certauto_job *job)
 {
 	enum certauto__pemfiles_role role;
@@ -124,9 +124,11 @@ static void observe_changed(certauto_job *job)
 	/* Of a run that failed and was taken back; a reload that is due still is. */
 	if (!is_fact(job, "reload", "due"))
 		certauto__fact_set(job, "reload", NULL);
-	certauto__fact_set(job, "changed", certauto__fact_own(job, ".stale"));
+	if (certauto__fact_own(job, ".stale") != NULL)
+		certauto__fact_set(job, "changed", "yes");
 	for (role = CERTAUTO__PEMFILES_KEY; role < CERTAUTO__PEMFILES_ROLES; role++)
-		role_fact_set(job, "changed", role, role_fact(job, ".stale", role));
+		if (role_fact(job, ".stale", role) != NULL)
+			role_fact_set(job, "changed", role, "yes");
 }
 
 static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
@@ -138,7 +140,7 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 
 	(void)x;
 	certauto__fact_set(job, ".stale", NULL);
-	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, &error);
+	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, "directory", &error);
 	for (role = CERTAUTO__PEMFILES_KEY; rc == 0 && role < CERTAUTO__PEMFILES_ROLES; role++)
 		rc = observe_role(job, &folder, role, &error);
 	certauto__folder_close(&folder);
@@ -159,7 +161,7 @@ static int for_each_role(certauto_job *job, certauto__exchange *x, const char *w
 	enum certauto__pemfiles_role role;
 	int rc;
 
-	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, &x->error);
+	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, "directory", &x->error);
 	for (role = CERTAUTO__PEMFILES_KEY; rc == 0 && role < CERTAUTO__PEMFILES_ROLES; role++) {
 		if (file_name(job, role) != NULL && role_fact(job, which, role) != NULL)
 			rc = fn(job, &folder, role, &x->error);
@@ -180,6 +182,12 @@ static certauto__verdict ask_folder(certauto_job *job, certauto__exchange *x, co
 	certauto__buffer_text_add(&x->url,
 		certauto__option_text(deployment_of(job)->target, "directory"));
 	return verdict;
+}
+
+/* A call that fails has done a part of its work: unlike a refusal it is taken back. */
+static certauto__verdict folder_read(certauto_job *job, certauto__exchange *x)
+{
+	return x->rc < 0 ? certauto__fail_with(job, &x->error) : CERTAUTO__NEXT;
 }
 
 /* ---- stage: the new files, under names nobody reads ---- */
@@ -414,9 +422,21 @@ static certauto__verdict tidy_ask(certauto_job *job, certauto__exchange *x)
 
 static const struct certauto__step files_deploy_steps[] = {
 	{.name = "observe", .ask = observe_ask, .flags = CERTAUTO__READS},
-	{.name = "stage", .ask = stage_ask, .undo = stage_undo},
-	{.name = "keep", .ask = keep_ask, .undo = keep_undo},
-	{.name = "swap", .ask = swap_ask, .undo = swap_undo},
+	{.name = "stage",
+		.ask = stage_ask,
+		.read = folder_read,
+		.undo = stage_undo,
+		.flags = CERTAUTO__ERRORS},
+	{.name = "keep",
+		.ask = keep_ask,
+		.read = folder_read,
+		.undo = keep_undo,
+		.flags = CERTAUTO__ERRORS},
+	{.name = "swap",
+		.ask = swap_ask,
+		.read = folder_read,
+		.undo = swap_undo,
+		.flags = CERTAUTO__ERRORS},
 	{.name = "reload", .ask = reload_ask, .read = reload_read, .flags = CERTAUTO__ERRORS},
 	CERTAUTO__STEP_PROVE,
 	{.name = "tidy", .ask = tidy_ask, .flags = CERTAUTO__COMMIT | CERTAUTO__OWED},

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* http-01 through the web root of a server: a file with the answer below
  * .well-known/acme-challenge/. The web root is often writable for others than us: nothing in it
- * is opened through a link, and an existing file is replaced, never written into. */
+ * is opened through a link, and an existing file is replaced, never written into. tls-alpn-01: a
+ * file with certificate and key, by whose name a server finds it that chooses by SNI. */
 
 #include "targets/files.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
 
 #define PUBLIC_FOLDER 0755
 #define PUBLIC_FILE 0644
+#define FILE_NAME 256
+#define CONTENT_MAX (16 * 1024)
 
 /* RFC 8555 8.3: the base64url alphabet, so that a token cannot be a path. */
 static int is_token(const char *text)
@@ -35,32 +39,81 @@ out:
 	return rc;
 }
 
+static int is_alpn(const certauto_job *job)
+{
+	return certauto__text_equal(certauto__fact(job, "challenge"), "tls-alpn-01");
+}
+
+/* The folder the answer goes into; CERTAUTO_ENOTFOUND: it is not there. */
+static int open_place(struct certauto__folder *out, const certauto_job *job, int make,
+	certauto_error *err)
+{
+	const certauto_target *target = certauto__job_env(job);
+
+	if (is_alpn(job))
+		return certauto__pemfiles_open(out, target, "alpn_directory", err);
+	return open_challenges(out, certauto__option_text(target, "webroot"), make, err);
+}
+
+/* What the file is called: nothing that could be a path. 0 = there is no such name. */
+static int file_name(char out[FILE_NAME], const certauto_job *job)
+{
+	const char *text = certauto__fact(job, is_alpn(job) ? "record" : "token");
+
+	out[0] = '\0';
+	if (is_alpn(job))
+		return certauto__dns_name_check(text, NULL) == 0 && text[0] != '*' &&
+			snprintf(out, FILE_NAME, "%s.pem", text) < FILE_NAME;
+	return is_token(text) && snprintf(out, FILE_NAME, "%s", text) < FILE_NAME;
+}
+
+/* nginx opens the certificate of a challenge in a worker, which has no more rights than the
+ * group. */
+static int alpn_access(struct certauto__access *out, const certauto_target *target,
+	certauto_error *err)
+{
+	int rc = certauto__pemfiles_access(out, target, CERTAUTO__PEMFILES_COMBINED, err);
+
+	if (out->group != CERTAUTO__NO_GROUP)
+		out->mode |= S_IRGRP;
+	return rc;
+}
+
 static int write_call(certauto_job *job, certauto__exchange *x)
 {
-	const struct certauto__access access = {PUBLIC_FILE, CERTAUTO__NOBODY, CERTAUTO__NO_GROUP};
+	struct certauto__access access = {PUBLIC_FILE, CERTAUTO__NOBODY, CERTAUTO__NO_GROUP};
 	const certauto_target *target = certauto__job_env(job);
-	const char *value = certauto__fact(job, ".value");
+	certauto__buffer content = CERTAUTO__BUFFER(CONTENT_MAX);
 	struct certauto__folder folder = CERTAUTO__FOLDER;
+	char name[FILE_NAME];
 	int rc;
 
-	if ((rc = open_challenges(&folder, certauto__option_text(target, "webroot"), 1,
-		     &x->error)) < 0)
+	file_name(name, job);
+	if ((rc = open_place(&folder, job, 1, &x->error)) < 0)
 		return rc;
-	rc = certauto__folder_write(&folder, certauto__fact(job, "token"), value, strlen(value),
-		&access, &x->error);
+	if (!is_alpn(job))
+		rc = certauto__buffer_text_add(&content, certauto__fact(job, ".value"));
+	else if ((rc = alpn_access(&access, target, &x->error)) == 0)
+		rc = certauto__present_pair(&content, job, &x->error);
+	if (rc == 0)
+		rc = certauto__folder_write(&folder, name, content.data, content.len, &access,
+			&x->error);
+	else if (x->error.code == 0)
+		certauto__error_nomem(&x->error);
 	certauto__folder_close(&folder);
+	certauto__buffer_free(&content);
 	return rc;
 }
 
 static int remove_call(certauto_job *job, certauto__exchange *x)
 {
-	const certauto_target *target = certauto__job_env(job);
 	struct certauto__folder folder = CERTAUTO__FOLDER;
+	char name[FILE_NAME];
 	int rc;
 
-	rc = open_challenges(&folder, certauto__option_text(target, "webroot"), 0, &x->error);
-	if (rc == 0)
-		rc = certauto__folder_remove(&folder, certauto__fact(job, "token"), &x->error);
+	file_name(name, job);
+	if ((rc = open_place(&folder, job, 0, &x->error)) == 0)
+		rc = certauto__folder_remove(&folder, name, &x->error);
 	certauto__folder_close(&folder);
 	if (rc != CERTAUTO_ENOTFOUND)
 		return rc;
@@ -73,27 +126,33 @@ static certauto__verdict ask_file(certauto_job *job, certauto__exchange *x, cons
 	certauto__call_fn call)
 {
 	const certauto_target *target = certauto__job_env(job);
-	const char *token = certauto__fact(job, "token");
 	certauto__verdict verdict = certauto__ask_call(x, call);
+	char name[FILE_NAME];
 
+	file_name(name, job);
 	x->method = what;
 	certauto__buffer_init(&x->url, CERTAUTO__HTTP_URL_MAX);
-	certauto__buffer_printf(&x->url, "%s/.well-known/acme-challenge/%s",
-		certauto__option_text(target, "webroot"), token != NULL ? token : "");
+	certauto__buffer_printf(&x->url, "%s/%s%s",
+		certauto__option_text(target, is_alpn(job) ? "alpn_directory" : "webroot"),
+		is_alpn(job) ? "" : ".well-known/acme-challenge/", name);
 	return verdict;
 }
 
 static certauto__verdict file_ask(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = certauto__job_env(job);
+	char name[FILE_NAME];
 
-	if (certauto__target_able(target, CERTAUTO_TARGET_HTTP01, certauto__job_error_of(job)) < 0)
+	if (certauto__target_able(target,
+		    is_alpn(job) ? CERTAUTO_TARGET_TLSALPN01 : CERTAUTO_TARGET_HTTP01,
+		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (!certauto__planning(job) &&
-		(!is_token(certauto__fact(job, "token")) || certauto__fact(job, ".value") == NULL))
+		(!file_name(name, job) || certauto__fact(job, ".value") == NULL))
 		return certauto__fail(job, CERTAUTO_EINVAL, target->label,
-			"%s: the challenge's token has characters that none may have (RFC 8555 "
-			"8.3)",
+			is_alpn(job) ? "%s: the name is no DNS name, or too long for a file's name"
+				     : "%s: the challenge's token has characters that none may "
+				       "have (RFC 8555 8.3)",
 			target->label);
 	return ask_file(job, x, "write", write_call);
 }
@@ -101,9 +160,10 @@ static certauto__verdict file_ask(certauto_job *job, certauto__exchange *x)
 static certauto__verdict file_undo(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = certauto__job_env(job);
+	char name[FILE_NAME];
 
-	if (!is_token(certauto__fact(job, "token")) ||
-		certauto__option_text(target, "webroot") == NULL)
+	if (!file_name(name, job) ||
+		certauto__option_text(target, is_alpn(job) ? "alpn_directory" : "webroot") == NULL)
 		return CERTAUTO__NEXT; /* it was refused for that */
 	return ask_file(job, x, "remove", remove_call);
 }

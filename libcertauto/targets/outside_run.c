@@ -11,6 +11,8 @@
 #include "crypto/objects.h"
 
 #define NOTE_MAX 64 /* bytes of a note's name */
+#define PAIR_MAX (16 * 1024)
+#define PAIR_KEY "-----BEGIN PRIVATE KEY" /* behind the certificate */
 
 struct certauto_work {
 	certauto_job *job;
@@ -170,14 +172,69 @@ const char *certauto_work_token(const certauto_work *work)
 	return work_fact(work, "token");
 }
 
+/* The text of a TXT record is public, and is there in cleanup too. */
 const char *certauto_work_value(const certauto_work *work)
 {
-	return work_fact(work, ".value");
+	const char *txt = work_fact(work, "txt");
+
+	return txt != NULL ? txt : work_fact(work, ".value");
+}
+
+const char *certauto_work_record(const certauto_work *work)
+{
+	return work_fact(work, "record");
 }
 
 const char *certauto_work_option(const certauto_work *work, const char *name)
 {
 	return work != NULL && name != NULL ? certauto__option_text(work->target, name) : NULL;
+}
+
+/* Certificate and key for tls-alpn-01, made once for an operation: its calls share the exchange,
+ * whose body no call has a use for. Returns where the key begins. */
+static int challenge_pair(const certauto_work *work, size_t *key_at)
+{
+	certauto__buffer *pair = &work->x->body;
+	int rc = 0;
+
+	if (work->deployment != NULL || !certauto__text_equal(work->op, "present") ||
+		!certauto__text_equal(work_fact(work, "challenge"), "tls-alpn-01"))
+		return CERTAUTO_ENOTFOUND;
+	if (pair->len == 0) {
+		certauto__buffer_init(pair, PAIR_MAX);
+		rc = certauto__present_pair(pair, work->job, NULL);
+	}
+	if (rc == 0)
+		*key_at = (size_t)(strstr(pair->data, PAIR_KEY) - pair->data);
+	else
+		certauto__buffer_free(pair);
+	return rc;
+}
+
+static int challenge_dup_chain(certauto_chain **out, const certauto_work *work)
+{
+	certauto__certs *certs = NULL;
+	size_t key_at;
+	int rc;
+
+	if ((rc = challenge_pair(work, &key_at)) < 0 ||
+		(rc = certauto__certs_parse(&certs, work->x->body.data, key_at, 1, NULL)) < 0)
+		return rc;
+	return certauto__chain_wrap(out, certauto__job_cx(work->job), certs, NULL);
+}
+
+static int challenge_dup_key(certauto_key **out, const certauto_work *work)
+{
+	const certauto__buffer *pair = &work->x->body;
+	certauto__pkey *key = NULL;
+	size_t key_at;
+	int rc;
+
+	if ((rc = challenge_pair(work, &key_at)) < 0 ||
+		(rc = certauto__pkey_parse_own(&key, pair->data + key_at, pair->len - key_at,
+			 NULL)) < 0)
+		return rc;
+	return certauto__key_wrap(out, certauto__job_cx(work->job), key, NULL);
 }
 
 int certauto_work_dup_chain(certauto_chain **out, const certauto_work *work)
@@ -188,7 +245,9 @@ int certauto_work_dup_chain(certauto_chain **out, const certauto_work *work)
 
 	if (out == NULL || work == NULL)
 		return CERTAUTO_EINVAL;
-	if (work->deployment == NULL || work->deployment->chain == NULL)
+	if (work->deployment == NULL)
+		return challenge_dup_chain(out, work);
+	if (work->deployment->chain == NULL)
 		return CERTAUTO_ENOTFOUND;
 	if ((rc = certauto__certs_format(&pem, work->deployment->chain, CERTAUTO__PART_FULL)) ==
 			0 &&
@@ -207,7 +266,9 @@ int certauto_work_dup_key(certauto_key **out, const certauto_work *work)
 
 	if (out == NULL || work == NULL)
 		return CERTAUTO_EINVAL;
-	if (deployment == NULL || deployment->key == NULL ||
+	if (deployment == NULL)
+		return challenge_dup_key(out, work);
+	if (deployment->key == NULL ||
 		certauto__pkey_is_signer(deployment->key))
 		return CERTAUTO_ENOTFOUND;
 	if (deployment->key_of != NULL) {

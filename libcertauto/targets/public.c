@@ -429,12 +429,15 @@ static certauto__verdict presentation_ask(certauto_job *job, certauto__exchange 
 {
 	struct presentation *p = certauto__job_env(job);
 	const struct certauto__table *table = p->clean ? &clean_table : p->target->row->present;
+	int rc;
 
 	(void)x;
 	certauto__fact_set(job, "challenge", p->challenge);
 	certauto__fact_set(job, "name", p->name);
 	certauto__fact_set(job, "token", p->token);
 	certauto__fact_set(job, ".value", p->value);
+	if ((rc = certauto__present_facts(job, p->challenge, p->name, p->value, NULL)) < 0)
+		return certauto__fail(job, rc, p->name, "%s", certauto_error_text(rc));
 	if (certauto__child_start(job, table, "challenge", certauto__object_ref(p->target),
 		    target_env_free, certauto__job_peer(job), 0) == NULL)
 		return CERTAUTO__FAILED;

@@ -193,13 +193,31 @@ def test_config__a_secret_descriptor_that_is_closed_is_refused(lab, name):
     assert says(refused(shop, "63"), place, 2)
 
 
-def test_config__external_binding_is_not_there_yet_and_refused_with_its_line(lab, name):
+def test_config__a_mac_key_that_is_no_base64url_is_refused_and_not_shown(lab, name):
     shop, place = eab(lab, name, {"env": "CERTAUTO_TEST_HMAC"})
-    shop.env["CERTAUTO_TEST_HMAC"] = "AAAAAAAAAAAAAAAAAAAAAA"
-    run = refused(shop, "eab", "not supported")
-    # The line of the object, which is two before that of its last member.
-    path, line = place.rsplit(":", 1)
-    assert says(run, f"{path}:{int(line) - 2}", 2), run
+    shop.env["CERTAUTO_TEST_HMAC"] = "hush!hush"
+    run = refused(shop, "base64url")
+    assert says(run, place, 2), run
+    assert "hush" not in run.err + run.out
+
+
+@pytest.mark.parametrize(
+    "more, word",
+    [
+        ({"profile": {"required": False}}, "name"),
+        ({"preferred_chain": "keyid:xyz"}, "keyid"),
+        ({"challenge": {"type": "dns-01", "target": "edge"}}, "dns-01"),
+        ({"challenge": {"type": "dns-01"}}, "target"),
+        ({"challenge": {"type": "dns-02", "target": "edge"}}, "dns-persist-01"),
+        ({"challenge": {"type": "dns-persist-01"}, "names": ["192.0.2.1"]}, "192.0.2.1"),
+        ({"names": []}, "at least one name"),
+        ({"names": [f"n{i}.example.org" for i in range(101)]}, "101 names"),
+        ({"names": ["sch\u00f6n.example.org"]}, "xn--"),
+        ({"names": ["a.example.org", "A.Example.Org"]}, "twice"),
+    ],
+)
+def test_config__what_no_ca_would_take_is_refused(lab, name, more, word):
+    refused(lab.shop(name, certificate=more), word)
 
 
 def test_config__an_outside_csr_that_is_missing_is_named(lab, name):

@@ -309,7 +309,9 @@ def test_output__status_json_has_the_promised_shape(lab, name):
     assert set(certificate) == {"name", "names", "lineages"}
     assert certificate["names"] == [name]
     lineage = certificate["lineages"][0]
-    assert set(lineage) == {"key", "issued", "renew_at", "last_error", "targets"}
+    assert set(lineage) == {
+        "key", "issued", "renew_at", "renewal", "revoked", "last_error", "targets"
+    }  # fmt: skip
     assert set(lineage["issued"]) == {
         "generation",
         "serial",

@@ -339,20 +339,58 @@ static void test_authz__hostile_ones_are_refused(void **state)
 		check_error(&refusals[i], authz(&got, refusals[i].json, &err), &err);
 }
 
-static void test_authz__too_many_challenges_are_refused(void **state)
+static void test_authz__addresses_are_compared_in_their_shortest_form(void **state)
 {
-	static char json[4096];
+	struct certauto__authz_document got;
+
+	(void)state;
+	assert_int_equal(authz(&got,
+				 "{\"identifier\":{\"type\":\"ip\",\"value\":"
+				 "\"2001:DB8:0:0::0001\"},\"status\":\"valid\"}",
+				 NULL),
+		0);
+	assert_string_equal(got.name, "2001:db8::1");
+	certauto__authz_document_free(&got);
+}
+
+static void test_authz__issuers_of_dns_persist_01_are_kept(void **state)
+{
+	struct certauto__authz_document got;
+	const struct certauto__challenge *challenge;
+
+	(void)state;
+	assert_int_equal(authz(&got,
+				 "{" IDENTIFIER ",\"status\":\"pending\",\"challenges\":[{\"type\":"
+				 "\"dns-persist-01\",\"issuer-domain-names\":[\"ca.example\",5,"
+				 "\"b.example\"]},{\"type\":\"x\",\"issuer-domain-names\":null}]}",
+				 NULL),
+		0);
+	challenge = certauto__authz_document_challenge(&got, "dns-persist-01");
+	assert_int_equal(challenge->issuers.n, 3);
+	assert_string_equal(challenge->issuers.items[0], "ca.example");
+	assert_string_equal(challenge->issuers.items[1], ""); /* refused when it is used */
+	assert_int_equal(got.challenges[1].issuers.n, 0);
+	certauto__authz_document_free(&got);
+}
+
+static void test_authz__challenges_beyond_the_limit_are_passed_over(void **state)
+{
+	static char json[8192];
 	struct certauto__authz_document got;
 	size_t n, i;
 
 	(void)state;
 	n = (size_t)snprintf(json, sizeof(json),
 		"{" IDENTIFIER ",\"status\":\"pending\",\"challenges\":[");
-	for (i = 0; i <= CERTAUTO__CHALLENGES_MAX; i++)
+	for (i = 0; i < 300; i++)
 		n += (size_t)snprintf(json + n, sizeof(json) - n, "%s{\"type\":\"t%zu\"}",
 			i > 0 ? "," : "", i);
 	snprintf(json + n, sizeof(json) - n, "]}");
-	assert_int_equal(authz(&got, json, NULL), CERTAUTO_EPROTO);
+	assert_int_equal(authz(&got, json, NULL), 0);
+	assert_int_equal(got.n_challenges, CERTAUTO__CHALLENGES_MAX);
+	assert_non_null(certauto__authz_document_challenge(&got, "t31"));
+	assert_null(certauto__authz_document_challenge(&got, "t32"));
+	certauto__authz_document_free(&got);
 }
 
 /* ---- challenge and account ---- */
@@ -389,15 +427,16 @@ static void test_account__deactivated_is_not_valid(void **state)
 		{"{\"status\":\"deactivated\"}", 0},
 		{"{\"status\":\"revoked\"}", 0},
 	};
+	struct certauto__account_document document;
 	size_t i;
-	int valid;
 
 	(void)state;
 	for (i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++) {
-		assert_int_equal(certauto__account_document_parse(&valid, &origin, accounts[i].json,
-					 strlen(accounts[i].json), NULL),
+		assert_int_equal(certauto__account_document_parse(&document, &origin,
+					 accounts[i].json, strlen(accounts[i].json), NULL),
 			0);
-		assert_int_equal(valid, accounts[i].valid);
+		assert_int_equal(document.valid, accounts[i].valid);
+		certauto__account_document_free(&document);
 	}
 }
 
@@ -477,7 +516,9 @@ int main(void)
 		cmocka_unit_test(test_authz__challenges_of_all_types_are_kept),
 		cmocka_unit_test(test_authz__a_wildcard_has_its_star_back),
 		cmocka_unit_test(test_authz__hostile_ones_are_refused),
-		cmocka_unit_test(test_authz__too_many_challenges_are_refused),
+		cmocka_unit_test(test_authz__addresses_are_compared_in_their_shortest_form),
+		cmocka_unit_test(test_authz__issuers_of_dns_persist_01_are_kept),
+		cmocka_unit_test(test_authz__challenges_beyond_the_limit_are_passed_over),
 		cmocka_unit_test(test_challenge__states),
 		cmocka_unit_test(test_account__deactivated_is_not_valid),
 		cmocka_unit_test(test_documents__survive_want_of_memory),

@@ -216,6 +216,129 @@ static int sign_once(void *arg)
 	return rc;
 }
 
+/* The key of RFC 7515 A.1. */
+#define A1_KEY                                                                                     \
+	"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+
+static certauto__secret *a1_key(void)
+{
+	certauto__buffer raw = CERTAUTO__BUFFER(64);
+	certauto__secret *key = NULL;
+
+	assert_int_equal(certauto__base64url_decode(&raw, A1_KEY, strlen(A1_KEY)), 0);
+	assert_int_equal(certauto__secret_new(&key, raw.data, raw.len), 0);
+	certauto__buffer_free(&raw);
+	return key;
+}
+
+static void test_hmac__is_that_of_rfc_7515_a1(void **state)
+{
+	static const char input[] =
+		"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkz"
+		"ODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+	certauto__buffer mac = CERTAUTO__BUFFER(64), text = CERTAUTO__BUFFER(128);
+	certauto__secret *key = a1_key();
+
+	(void)state;
+	assert_int_equal(certauto__hmac(&mac, "HS256", key, input, strlen(input)), 0);
+	assert_int_equal(certauto__base64url_encode(&text, mac.data, mac.len), 0);
+	assert_string_equal(text.data, "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+	assert_int_equal(certauto__hmac(&mac, "HS1", key, input, strlen(input)), CERTAUTO_EINVAL);
+	assert_int_equal(
+		certauto__hmac(&mac, "ES256", key, input, strlen(input)), CERTAUTO_EINVAL);
+	certauto__buffer_free(&mac);
+	certauto__buffer_free(&text);
+	certauto__secret_free(key);
+}
+
+/* Of header and JWK as RFC 8555 7.3.4 wants them; computed by python3-cryptography. */
+static void test_binding__is_the_account_key_under_each_mac(void **state)
+{
+	static const struct {
+		const char *alg, *mac;
+	} cases[] = {
+		{"HS256", "MSHslYR3EgmsLOlc7dZ46NfwBJ23DWpm00rSqHI_G9Q"},
+		{"HS384", "4_f49EXFt14pGp83aefzzhNjz77Sq562jsmcmjUL16l9jBuo1J7mvkw6NV7wiNER"},
+		{"HS512", "k0nIAdTcBfldYpT5dmQpPCTy_NHfzmLVY_INGyKTavSYIFAZNDLrI_g5cxfI2pdsdRBvsxB"
+			  "5CSLWqsIlwlNuwQ"},
+	};
+	certauto__buffer header = CERTAUTO__BUFFER(512), want = CERTAUTO__BUFFER(4096);
+	certauto__buffer got = CERTAUTO__BUFFER(4096), input;
+	certauto__pkey *account = unit_key(key_rfc7515_a3);
+	certauto__secret *key = a1_key();
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		certauto__buffer_clear(&header);
+		certauto__buffer_clear(&want);
+		certauto__buffer_clear(&got);
+		certauto__buffer_printf(&header,
+			"{\"alg\":\"%s\",\"kid\":\"kid-1\","
+			"\"url\":\"https://ca.example/acme/new-account\"}",
+			cases[i].alg);
+		input = signing_input(header.data, A3_JWK);
+		*strchr(input.data, '.') = '\0';
+		certauto__buffer_printf(&want,
+			"{\"protected\":\"%s\",\"payload\":\"%s\",\"signature\":\"%s\"}",
+			input.data, input.data + strlen(input.data) + 1, cases[i].mac);
+		assert_int_equal(certauto__jws_add_binding(&got, cases[i].alg, "kid-1", key,
+					 "https://ca.example/acme/new-account", account, NULL),
+			0);
+		assert_string_equal(got.data, want.data);
+		certauto__buffer_free(&input);
+	}
+	certauto__buffer_free(&header);
+	certauto__buffer_free(&want);
+	certauto__buffer_free(&got);
+	certauto__secret_free(key);
+	certauto__pkey_free(account);
+}
+
+/* RFC 8555 7.3.5: the inner one of a key rollover has "jwk" and "url", and no nonce. */
+static void test_jws__the_inner_one_of_a_rollover_has_no_nonce(void **state)
+{
+	certauto__pkey *key = unit_key(key_rfc7515_a3);
+	struct certauto__jws jws = {key, NULL, NULL, ORDER_URL};
+	certauto__buffer input = signing_input(
+		"{\"alg\":\"ES256\",\"jwk\":" A3_JWK ",\"url\":\"" ORDER_URL "\"}",
+		"{}");
+	certauto__buffer got = CERTAUTO__BUFFER(8192);
+
+	(void)state;
+	assert_int_equal(certauto__jws_add(&got, &jws, "{}", 2, NULL), 0);
+	*strchr(input.data, '.') = '\0';
+	assert_non_null(strstr(got.data, input.data));
+	assert_memory_equal(got.data + strlen("{\"protected\":\""), input.data,
+		strlen(input.data));
+	certauto__buffer_free(&input);
+	certauto__buffer_free(&got);
+	certauto__pkey_free(key);
+}
+
+static int bind_once(void *arg)
+{
+	certauto__buffer out = CERTAUTO__BUFFER(8192);
+	certauto__secret *key = NULL;
+	int rc = certauto__secret_new(&key, "secret", 6);
+
+	if (rc == 0)
+		rc = certauto__jws_add_binding(
+			&out, "HS256", "kid-1", key, ORDER_URL, arg, NULL);
+	certauto__secret_free(key);
+	certauto__buffer_free(&out);
+	return rc;
+}
+
+static void test_binding__survives_want_of_memory(void **state)
+{
+	certauto__pkey *key = unit_key(key_rfc7515_a3);
+
+	(void)state;
+	unit_oom_sweep("binding", bind_once, key);
+	certauto__pkey_free(key);
+}
+
 static void test_jws__survives_want_of_memory(void **state)
 {
 	certauto__pkey *key = unit_key(key_rfc7515_a3);
@@ -236,7 +359,11 @@ int main(void)
 		cmocka_unit_test(test_key_authorization__token_and_thumbprint),
 		cmocka_unit_test(test_token__only_base64url_of_128_bits_and_more),
 		cmocka_unit_test(test_nonce__only_base64url),
+		cmocka_unit_test(test_jws__the_inner_one_of_a_rollover_has_no_nonce),
 		cmocka_unit_test(test_jws__survives_want_of_memory),
+		cmocka_unit_test(test_hmac__is_that_of_rfc_7515_a1),
+		cmocka_unit_test(test_binding__is_the_account_key_under_each_mac),
+		cmocka_unit_test(test_binding__survives_want_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,13 +48,39 @@ static void test_problem__types_are_decisions(void **state)
 	check_code("badCSR", CERTAUTO_EREFUSED);
 	check_code("caa", CERTAUTO_ECHALLENGE);
 	check_code("connection", CERTAUTO_ECHALLENGE);
-	check_code("externalAccountRequired", CERTAUTO_EUNSUPPORTED);
+	check_code("externalAccountRequired", CERTAUTO_EAUTH);
 	check_code("invalidContact", CERTAUTO_EINVAL);
 	check_code("rateLimited", CERTAUTO_ERETRY_LATER);
 	check_code("rejectedIdentifier", CERTAUTO_EREFUSED);
 	check_code("userActionRequired", CERTAUTO_EPERM);
 	check_code("agreementRequired", CERTAUTO_EINVAL);
 	check_code("unheardOf", CERTAUTO_EREFUSED);
+}
+
+static void test_problem__what_does_not_go_away_by_asking_again(void **state)
+{
+	static const char urn[] = "urn:ietf:params:acme:error:";
+	static const char *const final[] = {"malformed", "badCSR", "badPublicKey",
+		"rejectedIdentifier", "unsupportedIdentifier", "externalAccountRequired",
+		"unsupportedContact", "invalidContact", "unauthorized", "accountDoesNotExist",
+		"invalidProfile", "userActionRequired", "caa"};
+	static const char *const open[] = {"rateLimited", "dns", "connection", "tls",
+		"incorrectResponse", "serverInternal", "badNonce", "unheardOf", ""};
+	char type[80];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(final) / sizeof(final[0]); i++) {
+		snprintf(type, sizeof(type), "%s%s", urn, final[i]);
+		if (!certauto__problem_is_final(type) || certauto__problem_is_final(final[i]))
+			fail_msg("%s", final[i]);
+	}
+	for (i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+		snprintf(type, sizeof(type), "%s%s", urn, open[i]);
+		if (certauto__problem_is_final(type))
+			fail_msg("%s", open[i]);
+	}
+	assert_false(certauto__problem_is_final(NULL));
 }
 
 static void test_problem__the_ca_s_own_words_get_through(void **state)
@@ -81,6 +107,8 @@ static void test_problem__the_caller_may_say_what_it_means(void **state)
 
 	(void)state;
 	assert_int_equal(certauto_error_code(&err), CERTAUTO_ECHALLENGE);
+	/* It is the answer to the challenge that was wrong, not the account. */
+	assert_null(strstr(certauto_error_advice(&err), "account"));
 	certauto__error_clear(&err);
 }
 
@@ -240,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_problem__types_are_decisions),
+		cmocka_unit_test(test_problem__what_does_not_go_away_by_asking_again),
 		cmocka_unit_test(test_problem__the_ca_s_own_words_get_through),
 		cmocka_unit_test(test_problem__the_caller_may_say_what_it_means),
 		cmocka_unit_test(test_problem__subproblems_carry_their_names),

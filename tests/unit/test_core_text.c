@@ -239,6 +239,53 @@ static void test_text__dns_names(void **state)
 	assert_int_equal(certauto__dns_name_check(NULL, NULL), CERTAUTO_EINVAL);
 }
 
+/* Why a name is refused says what to write instead. */
+static void test_text__refused_names_say_why(void **state)
+{
+	static const char *const cases[][2] = {
+		{"", "empty"}, {"a..example", "empty label"}, {".example", "empty label"},
+		{"shop.example.", "leave that out"}, {"a_b.example", "only letters"},
+		{"-a.example", "begins or ends"}, {"a.*.example", "whole first label"},
+		{LABEL "a.example", "63 bytes"}, {NAME_253 "a", "253 bytes"},
+		{"b\xC3\xBC" "cher.example", "xn--"}, {"example.7", "number"},
+		{"*", "whole first label"}, {"*.", "leave that out"},
+	};
+	char out[CERTAUTO__NAME_SIZE];
+	const char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		why = "";
+		assert_int_equal(certauto__name_normal(out, cases[i][0], &why), CERTAUTO_EINVAL);
+		if (strstr(why, cases[i][1]) == NULL)
+			fail_msg("\"%s\": \"%s\" does not say \"%s\"", cases[i][0], why,
+				cases[i][1]);
+	}
+	why = NULL;
+	assert_int_equal(certauto__name_normal(out, NULL, &why), CERTAUTO_EINVAL);
+	assert_non_null(why);
+}
+
+static void test_text__names_have_one_form(void **state)
+{
+	static const char *const cases[][2] = {
+		{"Shop.EXAMPLE", "shop.example"}, {"*.Example.org", "*.example.org"},
+		{"XN--BCHER-KVA.example", "xn--bcher-kva.example"}, {"192.0.2.1", "192.0.2.1"},
+		{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"}, {"2001:db8:0:1::", "2001:db8:0:1::"},
+		{"2001:0db8::0001:0000:0000:0001", "2001:db8::1:0:0:1"}, {"0::0", "::"},
+	};
+	char out[CERTAUTO__NAME_SIZE];
+	const char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(certauto__name_normal(out, cases[i][0], &why), 0);
+		assert_string_equal(out, cases[i][1]);
+	}
+}
+
 static void test_text__ip_addresses(void **state)
 {
 	(void)state;
@@ -337,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_text__numbers_are_whole_and_in_range),
 		cmocka_unit_test(test_text__comparisons),
 		cmocka_unit_test(test_text__dns_names),
+		cmocka_unit_test(test_text__refused_names_say_why),
+		cmocka_unit_test(test_text__names_have_one_form),
 		cmocka_unit_test(test_text__ip_addresses),
 		cmocka_unit_test(test_text__name_patterns),
 		cmocka_unit_test(test_text__list_splits_and_trims),

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 
+#include <certauto/sys/target.h>
+
 #include "crypto_fixtures.h"
 #include "fleet/fleet.h"
 
@@ -136,8 +138,18 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		{"\"https://ca.example/directory\"", "true", "server"},
 		{"\"ca_file\": null", "\"ca_file\": \"/nonexistent/ca.pem\"",
 			"/nonexistent/ca.pem"},
-		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"h\"}",
-			"not supported yet"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"\"}", "hmac"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"a!b\"}", "base64url"},
+		{"\"eab\": null", "\"eab\": {\"hmac\": \"aGk\"}", "kid"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"k\"}", "hmac"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"\", \"hmac\": \"aGk\"}", "kid"},
+		{"\"eab\": null", "\"eab\": \"k\"", "eab"},
+		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmac\": \"aGk\", "
+			"\"alg\": \"HS257\"}", "HS256, HS384"},
+		{"\"eab\": null", "\"key\": \"rsa-1024\"", "rsa-1024"},
+		{"\"eab\": null", "\"key\": [\"rsa-2048\"]", "key"},
+		{"\"eab\": null", "\"allow_hosts\": [\"https://ca.example\"]", "ca.example"},
+		{"\"eab\": null", "\"allow_hosts\": [7]", "allow_hosts"},
 		{"\"eab\": null", "\"eab\": {\"kid\": \"k\", \"hmax\": \"h\"}", "hmax"},
 		{"\"type\": \"haproxy\"", "\"type\": \"hapoxy\"", "hapoxy"},
 		{"\"socket\"", "\"sokket\"", "sokket"},
@@ -151,7 +163,11 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		{"\"account\": \"le\"", "\"accounts\": \"le\"", "accounts"},
 		{"\"shop.example.org\"", "\"exa mple.org\"", "exa mple.org"},
 		{"\"shop.example.org\"", "\"*.*.example.org\"", "*.*.example.org"},
-		{"\"shop.example.org\"", "\"Shop.example.org\"", "Shop.example.org"},
+		{"\"www.shop.example.org\"", "\"Shop.Example.ORG\"", "twice"},
+		{"\"shop.example.org\"", "\"shop.example.org.\"", "shop.example.org."},
+		{"\"shop.example.org\"", "\"sh\xc3\xb6p.example.org\"", "xn--"},
+		{"\"shop.example.org\"", "\"*.shop.example.org\", \"a.org\"", "covered"},
+		{"[\"shop.example.org\",", "[7,", "names"},
 		{"\"shop.example.org\"", "\"\"", "names"},
 		{"\"www.shop.example.org\"", "\"shop.example.org\"", "twice"},
 		{"\"shop.example.org\"", "\"*.example.org\"", "*.example.org"},
@@ -160,12 +176,17 @@ static void test_config__mistakes_are_told_with_their_line(void **state)
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"ecdsa-p256\", \"ecdsa-p384\"]", "one kind"},
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"rsa-2048\", \"rsa-3072\"]", "one kind"},
 		{"[\"ecdsa-p256\", \"rsa-2048\"]", "[\"ecdsa-p256\", \"rsa-1024\"]", "rsa-1024"},
-		{"\"profile\": null", "\"profile\": \"short\"", "not supported yet"},
-		{"\"profile\": null", "\"preferred_chain\": \"X\"", "not supported yet"},
+		{"\"profile\": null", "\"profile\": \"\"", "profile"},
+		{"\"profile\": null", "\"profile\": 1", "profile"},
+		{"\"profile\": null", "\"profile\": {}", "name"},
+		{"\"profile\": null", "\"profile\": {\"name\": \"x\", \"needed\": true}", "needed"},
+		{"\"profile\": null", "\"profile\": {\"name\": \"x\", \"required\": 1}",
+			"required"},
+		{"\"profile\": null", "\"preferred_chain\": \"sha256:12\"", "sha256"},
+		{"\"profile\": null", "\"preferred_chain\": [\"X\"]", "preferred_chain"},
 		{"\"profile\": null", "\"reuse_key\": 1", "reuse_key"},
 		{"\"profile\": null", "\"csr\": \"/nonexistent/x.csr\"", "/nonexistent/x.csr"},
 		{"\"type\": \"http-01\"", "\"type\": \"http-02\"", "http-02"},
-		{"\"type\": \"http-01\"", "\"type\": \"dns-01\"", "not supported yet"},
 		{"\"target\": \"edge\" }", "\"target\": \"egde\" }", "egde"},
 		{"\"target\": \"edge\" }", "\"target\": 5 }", "target"},
 		{"[\"edge\"]", "[\"egde\"]", "egde"},
@@ -324,6 +345,138 @@ static void test_config__names_with_dots_are_names(void **state)
 	assert_non_null(certauto__fleet_find_target(u->fleet, "edge.1"));
 }
 
+/* ---- what only some CAs take ---- */
+
+static void test_config__more_than_most_cas_take_is_read(void **state)
+{
+	struct unit *u = *state;
+	struct certauto__certificate *shop;
+	certauto_account *account;
+
+	parse_good(u,
+		"{\"accounts\": {\"le\": {\"server\": \"https://ca.example/directory\","
+		"\"eab\": {\"kid\": \"kid-1\", \"hmac\": \"aHVzaC1odXNo\", \"alg\": \"HS384\"},"
+		"\"key\": \"rsa-3072\", \"allow_hosts\": [\"b.example\", \"c.example:8443\"]}},"
+		TARGETS "\"certificates\": {\"shop\": {\"account\": \"le\","
+		"\"names\": [\"Shop.Example.ORG\", \"2001:DB8:0::1\"],"
+		"\"profile\": {\"name\": \"shortlived\", \"required\": false},"
+		"\"preferred_chain\": \"Example Root\","
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}},"
+		"\"mail\": {\"account\": \"le\", \"names\": \"mail.example.org\","
+		"\"profile\": \"classic\","
+		"\"challenge\": {\"type\": \"http-01\", \"target\": \"edge\"}}}}");
+	account = certauto__fleet_find_account(u->fleet, "le");
+	assert_string_equal(account->eab_kid, "kid-1");
+	assert_string_equal(account->eab_alg, "HS384");
+	assert_int_equal(certauto__secret_len(account->eab_key), 9);
+	assert_memory_equal(certauto__secret_data(account->eab_key), "hush-hush", 9);
+	assert_string_equal(account->key_type, "rsa-3072");
+	assert_true(certauto__list_has(&account->allow_hosts, "c.example:8443"));
+	shop = certauto__fleet_find_certificate(u->fleet, "shop");
+	assert_string_equal(shop->names.items[0], "shop.example.org");
+	assert_string_equal(shop->names.items[1], "2001:db8::1");
+	assert_string_equal(shop->profile, "shortlived");
+	assert_false(shop->profile_required);
+	assert_string_equal(shop->preferred_chain, "Example Root");
+	shop = certauto__fleet_find_certificate(u->fleet, "mail");
+	assert_string_equal(shop->profile, "classic");
+	assert_true(shop->profile_required);
+	assert_null(shop->preferred_chain);
+}
+
+static int operate(certauto_work *work, void *payload)
+{
+	(void)work;
+	(void)payload;
+	return 0;
+}
+
+static const certauto_target_ops zone_ops = {
+	.version = CERTAUTO_TARGET_OPS_VERSION,
+	.caps = CERTAUTO_TARGET_DNS01,
+	.name = "zone",
+	.present = operate,
+	.cleanup = operate,
+};
+
+#define DNS01 "{\"type\": \"dns-01\", \"target\": \"zone\"}"
+#define HTTP01 "{\"type\": \"http-01\", \"target\": \"edge\"}"
+#define PERSIST "{\"type\": \"dns-persist-01\"}"
+
+static void test_config__each_name_needs_a_challenge_that_can_prove_it(void **state)
+{
+	static const struct {
+		const char *name, *challenge;
+		const char *word; /* NULL: good */
+	} rows[] = {
+		{"*.example.org", DNS01, NULL},
+		{"*.example.org", HTTP01, "not by http-01"},
+		{"*.example.org", "[" HTTP01 "," DNS01 "]", NULL},
+		{"*.example.org", "{\"type\": \"dns-account-01\", \"target\": \"zone\"}", NULL},
+		{"*.example.org", PERSIST, NULL},
+		{"192.0.2.1", HTTP01, NULL},
+		{"192.0.2.1", DNS01, "an address is proved by http-01"},
+		{"192.0.2.1", "[" DNS01 "," PERSIST "]", "not by dns-persist-01"},
+		{"192.0.2.1", "[" DNS01 "," HTTP01 "]", NULL},
+		{"2001:db8::1", DNS01, "2001:db8::1"},
+		{"a.example.org", "{\"type\": \"dns-01\", \"target\": \"edge\"}", "dns-01"},
+		{"a.example.org", "{\"type\": \"http-01\", \"target\": \"zone\"}", "http-01"},
+		{"a.example.org", "{\"type\": \"tls-alpn-01\", \"target\": \"zone\"}",
+			"tls-alpn-01"},
+		{"a.example.org", "{\"type\": \"dns-01\"}", "target"},
+		{"a.example.org", "{\"type\": \"dns-persist-01\", \"target\": \"edge\"}",
+			"dns-persist-01"},
+		{"a.example.org", "{\"type\": \"dns-persist-01\", \"target\": \"zone\"}", NULL},
+		{"a.example.org", "{\"type\": \"dns-02\", \"target\": \"zone\"}",
+			"http-01, dns-01, dns-account-01, dns-persist-01, tls-alpn-01"},
+		{"a.example.org", "[]", "a.example.org"},
+	};
+	struct unit *u = *state;
+	char text[2048];
+	size_t i;
+	int rc;
+
+	assert_int_equal(certauto_context_add_target(u->cx, &zone_ops, NULL, NULL), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(text, sizeof(text),
+			"{" ACCOUNTS "\"targets\": {\"zone\": {\"type\": \"zone\"}, \"edge\": "
+			"{\"type\": \"haproxy\", \"socket\": \"/s\", \"map\": \"/m\"}}, "
+			"\"certificates\": {\"shop\": {\"account\": \"le\", \"names\": [\"%s\"], "
+			"\"challenge\": %s}}}", rows[i].name, rows[i].challenge);
+		rc = parse(u, text);
+		if (rows[i].word != NULL)
+			unit_assert_error(&u->err, rc, CERTAUTO_ECONFIG, rows[i].word);
+		else if (rc < 0)
+			fail_msg("%s by %s: %s", rows[i].name, rows[i].challenge,
+				certauto_error_message(&u->err));
+	}
+}
+
+static void test_config__no_names_and_101_are_refused(void **state)
+{
+	struct unit *u = *state;
+	char text[8192];
+	size_t len;
+	int i, rc;
+
+	for (rc = 100; rc <= 101; rc++) {
+		len = (size_t)snprintf(text, sizeof(text), "{" ACCOUNTS TARGETS
+			"\"certificates\": {\"shop\": {\"account\": \"le\", \"challenge\": " HTTP01
+			", \"names\": [\"n1.example.org\"");
+		for (i = 2; i <= rc; i++)
+			len += (size_t)snprintf(
+				text + len, sizeof(text) - len, ",\"n%d.example.org\"", i);
+		snprintf(text + len, sizeof(text) - len, "]}}}");
+		if (rc == 100)
+			parse_good(u, text);
+		else
+			unit_assert_error(&u->err, parse(u, text), CERTAUTO_ECONFIG, "101 names");
+	}
+	i = parse(u, "{" ACCOUNTS TARGETS "\"certificates\": {\"shop\": {\"account\": \"le\", "
+		"\"challenge\": " HTTP01 ", \"names\": []}}}");
+	unit_assert_error(&u->err, i, CERTAUTO_ECONFIG, "at least one name");
+}
+
 /* ---- secrets ---- */
 
 static int parse_hmac(struct unit *u, const char *value)
@@ -369,25 +522,25 @@ static void test_config__a_secret_is_never_in_a_message(void **state)
 	char path[128], value[192];
 	int ends[2];
 
-	/* All of these are read; then eab is refused. */
+	/* None of these is base64url, so that each is refused with what it was. */
 	snprintf(path, sizeof(path), "%s/secret", u->folder);
-	unit_write(path, "hush-hush\n", 0600);
+	unit_write(path, "hush!hush\n", 0600);
 	snprintf(value, sizeof(value), "{\"file\": \"%s\"}", path);
 	assert_int_equal(parse_hmac(u, value), CERTAUTO_ECONFIG);
 	assert_null(strstr(certauto_error_message(&u->err), "hush"));
-	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "not supported yet");
-	assert_int_equal(setenv("CERTAUTO_TEST_SECRET", "hush-hush", 1), 0);
+	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "c.json:2: ");
+	assert_int_equal(setenv("CERTAUTO_TEST_SECRET", "hush!hush", 1), 0);
 	assert_int_equal(parse_hmac(u, "{\"env\": \"CERTAUTO_TEST_SECRET\"}"), CERTAUTO_ECONFIG);
 	assert_null(strstr(certauto_error_message(&u->err), "hush"));
-	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "not supported yet");
+	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "c.json:2: ");
 	unsetenv("CERTAUTO_TEST_SECRET");
 	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(write(ends[1], "hush-hush\n", 10), 10);
+	assert_int_equal(write(ends[1], "hush!hush\n", 10), 10);
 	close(ends[1]);
 	snprintf(value, sizeof(value), "{\"fd\": %d}", ends[0]);
 	assert_int_equal(parse_hmac(u, value), CERTAUTO_ECONFIG);
 	assert_null(strstr(certauto_error_message(&u->err), "hush"));
-	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "not supported yet");
+	unit_assert_error(&u->err, CERTAUTO_ECONFIG, CERTAUTO_ECONFIG, "c.json:2: ");
 	/* No program that is run later inherits it. */
 	assert_int_equal(fcntl(ends[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	close(ends[0]);
@@ -472,11 +625,18 @@ static void test_config__public_calls_name_the_file(void **state)
 	certauto_target_free(target);
 }
 
+#define RICH "{\"accounts\": {\"le\": {\"server\": \"letsencrypt\", \"eab\": {\"kid\": \"k\", " \
+	"\"hmac\": \"aGk\", \"alg\": \"HS512\"}, \"key\": \"rsa-2048\", " \
+	"\"contact\": \"mailto:a@b.example\"}}, " TARGETS "\"certificates\": " \
+	"{\"shop\": {\"account\": \"le\", \"names\": [\"a.example.org\", \"192.0.2.1\"], " \
+	"\"profile\": {\"name\": \"p\"}, \"preferred_chain\": \"shortest\", \"challenge\": [" \
+	PERSIST "," HTTP01 "], \"deploy\": [\"edge\"]}}}"
+
 static int scenario_parse(void *arg)
 {
 	struct unit *u = arg;
 	certauto_fleet *fleet = NULL;
-	int rc = certauto__fleet_make(&fleet, u->cx, "c.json", GOOD, strlen(GOOD), NULL);
+	int rc = certauto__fleet_make(&fleet, u->cx, "c.json", RICH, strlen(RICH), NULL);
 
 	certauto_fleet_free(fleet);
 	return rc;
@@ -501,6 +661,9 @@ int main(void)
 		TEST(test_config__a_target_may_be_completed_by_each_certificate),
 		TEST(test_config__the_first_challenge_that_matches_serves),
 		TEST(test_config__names_with_dots_are_names),
+		TEST(test_config__more_than_most_cas_take_is_read),
+		TEST(test_config__each_name_needs_a_challenge_that_can_prove_it),
+		TEST(test_config__no_names_and_101_are_refused),
 		TEST(test_config__a_secret_that_cannot_be_had_is_named),
 		TEST(test_config__a_secret_is_never_in_a_message),
 		TEST(test_config__an_outside_csr_has_a_lineage_of_its_own),

@@ -2,6 +2,7 @@
 /* What is due when, what a failure costs, and what status.json keeps of it. */
 #include "unit_store.h"
 
+#include "acme/renewal.h"
 #include "core/clock.h"
 #include "crypto_fixtures.h"
 #include "fleet/fleet.h"
@@ -9,6 +10,7 @@
 #define DAY 86400
 #define START 1790000000
 #define SERVER "https://ca.example/directory"
+#define ID "aki.serial"
 
 static certauto__pkey *key;
 static certauto__req *req;
@@ -51,7 +53,10 @@ static void make(struct unit *u, int64_t life_s)
 	assert_int_equal(certauto__list_copy(&u->view.current.names, certauto__req_names(req)), 0);
 	u->view.current.id = certauto__strdup("gen-1-00000000");
 	u->view.current.server = certauto__strdup(SERVER);
+	u->view.id = certauto__strdup(ID);
+	u->view.state.renewal.id = certauto__strdup(ID);
 	u->account.server = (char *)SERVER;
+	u->account.name = (char *)"ca";
 	u->certificate.name = (char *)"shop";
 	u->certificate.account = &u->account;
 	assert_int_equal(certauto__list_copy(&u->certificate.names, certauto__req_names(req)), 0);
@@ -67,9 +72,10 @@ static void drop(struct unit *u)
 
 static enum certauto__action action_at(const struct unit *u, int64_t now, int forced)
 {
-	char why[256];
+	const struct certauto__wish wish = {.forced = forced};
+	char why[CERTAUTO__WHY_SIZE];
 
-	return certauto__view_action(&u->view, &u->certificate, forced, now, why, sizeof(why));
+	return certauto__view_action(&u->view, &u->certificate, &wish, now, why, sizeof(why));
 }
 
 static void test_due__a_third_of_the_life_or_half_of_a_short_one(void **state)
@@ -99,9 +105,9 @@ static void test_due__the_cas_word_counts_only_if_earlier(void **state)
 
 	(void)state;
 	make(&u, 90 * DAY);
-	u.view.state.renew_at = START + 20 * DAY;
+	u.view.state.renewal.at = START + 20 * DAY;
 	assert_int_equal(certauto__view_renew_at(&u.view), START + 20 * DAY);
-	u.view.state.renew_at = START + 80 * DAY;
+	u.view.state.renewal.at = START + 80 * DAY;
 	assert_int_equal(certauto__view_renew_at(&u.view), START + 60 * DAY);
 	drop(&u);
 }
@@ -112,10 +118,126 @@ static void test_due__a_ca_that_says_now_is_not_asked_all_the_time(void **state)
 
 	(void)state;
 	make(&u, 100 * DAY);
-	u.view.state.renew_at = 1;
+	u.view.state.renewal.at = 1;
 	assert_int_equal(certauto__view_renew_at(&u.view), START + 2 * DAY);
 	assert_int_equal(action_at(&u, START + DAY, 0), CERTAUTO__NOTHING);
 	assert_int_equal(action_at(&u, START + DAY, 1), CERTAUTO__RENEW);
+	drop(&u);
+}
+
+static void test_due__what_is_said_of_another_certificate_does_not_count(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	u.view.state.renewal.at = START + 20 * DAY;
+	certauto__free(u.view.id);
+	u.view.id = certauto__strdup("aki.other");
+	assert_int_equal(certauto__view_renew_at(&u.view), START + 60 * DAY);
+	certauto__free(u.view.id);
+	u.view.id = NULL;
+	assert_int_equal(certauto__view_renew_at(&u.view), START + 60 * DAY);
+	drop(&u);
+}
+
+static void test_due__the_ca_gets_its_way_once_in_a_third_of_a_life(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	u.view.state.renewal.at = START - DAY;
+	assert_true(certauto__view_is_early(&u.view, START + 2 * DAY));
+	assert_false(certauto__view_is_early(&u.view, START + DAY));
+	assert_false(certauto__view_is_early(&u.view, START + 60 * DAY));
+	u.view.state.early_at = START;
+	assert_int_equal(certauto__view_renew_at(&u.view), START + 30 * DAY);
+	u.view.state.early_at = START - 60 * DAY;
+	assert_int_equal(certauto__view_renew_at(&u.view), START + 90 * DAY / 50);
+	u.view.state.early_at = START + 80 * DAY; /* a clock that was wrong */
+	assert_int_equal(certauto__view_renew_at(&u.view), START + 60 * DAY);
+	drop(&u);
+}
+
+static void test_due__says_whose_word_it_is(void **state)
+{
+	static const struct {
+		int64_t at, now;
+		const char *why;
+	} rows[] = {
+		{START + 20 * DAY, START + 21 * DAY, "the CA suggests renewal since 2026-10-11T"},
+		{START + 20 * DAY, START + 61 * DAY, "due since 2026-10-11T"},
+		{START + 20 * DAY, START + 19 * DAY, "not due before 2026-10-11T"},
+		{0, START + 61 * DAY, "due since 2026-11-20T"},
+	};
+	const struct certauto__wish wish = {0};
+	char why[CERTAUTO__WHY_SIZE];
+	struct unit u;
+	size_t i;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		u.view.state.renewal.at = rows[i].at;
+		(void)certauto__view_action(
+			&u.view, &u.certificate, &wish, rows[i].now, why, sizeof(why));
+		if (strncmp(why, rows[i].why, strlen(rows[i].why)) != 0)
+			fail_msg("\"%s\", not \"%s...\"", why, rows[i].why);
+	}
+	drop(&u);
+}
+
+static void test_due__a_wish_takes_what_comes_due_before(void **state)
+{
+	struct certauto__wish wish = {.renew_before = START + 70 * DAY};
+	char why[CERTAUTO__WHY_SIZE];
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	assert_int_equal(certauto__view_action(&u.view, &u.certificate, &wish, START + 2 * DAY, why,
+				 sizeof(why)), CERTAUTO__RENEW);
+	assert_non_null(strstr(why, "before it comes due at"));
+	/* One that has only just come would be as near to its end the next time. */
+	assert_int_equal(certauto__view_action(&u.view, &u.certificate, &wish, START + DAY, why,
+				 sizeof(why)), CERTAUTO__NOTHING);
+	wish.renew_before = START + 60 * DAY;
+	assert_int_equal(certauto__view_action(&u.view, &u.certificate, &wish, START + 2 * DAY, why,
+				 sizeof(why)), CERTAUTO__NOTHING);
+	drop(&u);
+}
+
+static void test_due__what_was_revoked_is_renewed_at_once(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	u.view.state.revoked = certauto__strdup("00ff");
+	assert_false(certauto__view_revoked(&u.view));
+	assert_int_equal(action_at(&u, START + 60, 0), CERTAUTO__NOTHING);
+	certauto__free(u.view.state.revoked);
+	u.view.state.revoked = certauto__strdup(certauto__certs_info(u.view.chain, 0)->serial);
+	assert_true(certauto__view_revoked(&u.view));
+	assert_int_equal(action_at(&u, START + 60, 0), CERTAUTO__RENEW);
+	drop(&u);
+}
+
+static void test_due__another_profile_counts_where_one_is_recorded(void **state)
+{
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	u.certificate.profile = (char *)"short";
+	assert_int_equal(action_at(&u, START + DAY, 0), CERTAUTO__NOTHING);
+	u.view.current.profile = certauto__strdup("short");
+	assert_int_equal(action_at(&u, START + DAY, 0), CERTAUTO__NOTHING);
+	u.certificate.profile = (char *)"long";
+	assert_int_equal(action_at(&u, START + DAY, 0), CERTAUTO__ISSUE);
+	u.certificate.profile = NULL;
+	assert_int_equal(action_at(&u, START + DAY, 0), CERTAUTO__ISSUE);
 	drop(&u);
 }
 
@@ -228,11 +350,11 @@ static void test_failure__comes_back_after_1_10_100_minutes_then_daily(void **st
 	(void)state;
 	certauto__error_set(&err, CERTAUTO_ENET, "x", "no network");
 	for (i = 0; i < 3; i++) {
-		certauto__state_failed(&kept, &err, START);
+		certauto__state_failed(&kept, &err, "x", START);
 		assert_int_equal(kept.retry_at, START + 60 * minutes[i]);
 	}
 	for (i = 0; i < 50; i++) {
-		certauto__state_failed(&kept, &err, START);
+		certauto__state_failed(&kept, &err, "x", START);
 		assert_in_range(kept.retry_at - START, DAY * 9 / 10, DAY * 11 / 10);
 		differ += kept.retry_at != last;
 		last = kept.retry_at;
@@ -252,11 +374,229 @@ static void test_failure__the_cas_limit_is_kept_apart(void **state)
 	(void)state;
 	certauto__error_set(&err, CERTAUTO_ERETRY_LATER, "x", "slow down");
 	err.retry_at = START + 5 * DAY;
-	certauto__state_failed(&kept, &err, START);
+	certauto__state_failed(&kept, &err, "x", START);
 	assert_int_equal(kept.limited_until, START + 5 * DAY);
 	assert_int_equal(kept.retry_at, START + 60);
 	certauto__error_clear(&err);
 	certauto__state_free(&kept);
+}
+
+static void test_failure__of_a_week_comes_back_once_a_week(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	certauto_error err = {0};
+
+	(void)state;
+	certauto__error_set(&err, CERTAUTO_ENET, "x", "no network");
+	certauto__state_failed(&kept, &err, "x", START);
+	certauto__state_failed(&kept, &err, "x", START + 7 * DAY - 1);
+	assert_in_range(kept.retry_at - START, 7 * DAY, 8 * DAY);
+	certauto__state_failed(&kept, &err, "x", START + 7 * DAY);
+	assert_in_range(kept.retry_at - START, 7 * DAY + 63 * DAY / 10, 7 * DAY + 77 * DAY / 10);
+	certauto__state_issued(&kept, 0, START + 9 * DAY);
+	assert_int_equal(kept.failing_since, 0);
+	certauto__state_failed(&kept, &err, "x", START + 9 * DAY);
+	assert_int_equal(kept.retry_at, START + 9 * DAY + 60);
+	certauto__error_clear(&err);
+	certauto__state_free(&kept);
+}
+
+#define URN "urn:ietf:params:acme:error:"
+
+static void test_failure__that_asking_again_does_not_mend_stops(void **state)
+{
+	static const struct {
+		int code;
+		const char *problem;
+		int stopped;
+	} rows[] = {
+		{CERTAUTO_EREFUSED, URN "rejectedIdentifier", 1},
+		{CERTAUTO_EREFUSED, URN "badCSR", 1},
+		{CERTAUTO_EAUTH, URN "unauthorized", 1},
+		{CERTAUTO_ECHALLENGE, URN "unauthorized", 0},
+		{CERTAUTO_ECHALLENGE, URN "caa", 1},
+		{CERTAUTO_ECHALLENGE, URN "connection", 0},
+		{CERTAUTO_ERETRY_LATER, URN "rateLimited", 0},
+		{CERTAUTO_EREFUSED, URN "serverInternal", 0},
+		{CERTAUTO_ENET, NULL, 0},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct certauto__lineage_state kept = {0};
+		certauto_error err = {0};
+
+		certauto__error_set(&err, rows[i].code, "x", "no");
+		certauto__error_set_problem(&err, rows[i].problem);
+		certauto__state_failed(&kept, &err, "x", START);
+		if (kept.stopped != rows[i].stopped)
+			fail_msg("%s %s: %d", certauto_error_name(rows[i].code), rows[i].problem,
+				kept.stopped);
+		certauto__error_clear(&err);
+		certauto__state_free(&kept);
+	}
+}
+
+static void test_failure__kept_with_a_clock_that_was_ahead_blocks_nothing(void **state)
+{
+	const struct certauto__wish wish = {0};
+	struct certauto__lineage_state kept = {0};
+
+	(void)state;
+	kept.retry_at = START + 8 * DAY;
+	kept.limited_until = START + 7 * DAY;
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START), START + 8 * DAY);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START - 1), START + 7 * DAY);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START - 2 * DAY), 0);
+}
+
+static void test_failure__of_what_was_configured_before_counts_no_more(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	const struct certauto__wish wish = {0};
+	certauto_error err = {0};
+
+	(void)state;
+	certauto__error_set(&err, CERTAUTO_EREFUSED, "x", "no");
+	certauto__error_set_problem(&err, URN "rejectedIdentifier");
+	certauto__state_failed(&kept, &err, "x", START);
+	kept.limited_until = START + 30;
+	certauto__state_configured(&kept, "x");
+	assert_true(kept.stopped);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START), START + 60);
+	certauto__state_configured(&kept, "y");
+	assert_false(kept.stopped);
+	assert_int_equal(kept.failures, 1);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START), START + 30);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START + 30), 0);
+	/* The CA's word is that CA's. */
+	kept.limited_by = certauto__strdup(SERVER);
+	certauto__state_server(&kept, SERVER);
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START), START + 30);
+	certauto__state_server(&kept, "https://other.example/directory");
+	assert_int_equal(certauto__state_blocked(&kept, &wish, START), 0);
+	certauto__error_clear(&err);
+	certauto__state_free(&kept);
+}
+
+static void test_identity__is_that_of_what_is_asked_of_the_ca(void **state)
+{
+	char first[65], second[65];
+	char *name;
+	struct unit u;
+
+	(void)state;
+	make(&u, 90 * DAY);
+	assert_int_equal(certauto__lineage_identity(first, &u.certificate, "rsa-2048", NULL), 0);
+	name = u.certificate.names.items[0];
+	u.certificate.names.items[0] = u.certificate.names.items[1];
+	u.certificate.names.items[1] = name;
+	u.certificate.preferred_chain = (char *)"shortest";
+	assert_int_equal(certauto__lineage_identity(second, &u.certificate, "rsa-2048", NULL), 0);
+	assert_string_equal(first, second);
+	u.certificate.profile = (char *)"short";
+	assert_int_equal(certauto__lineage_identity(second, &u.certificate, "rsa-2048", NULL), 0);
+	assert_string_not_equal(first, second);
+	u.certificate.profile = NULL;
+	u.account.name = (char *)"other";
+	assert_int_equal(certauto__lineage_identity(second, &u.certificate, "rsa-2048", NULL), 0);
+	assert_string_not_equal(first, second);
+	drop(&u);
+}
+
+/* ---- years of a hostile CA ---- */
+
+#define STEP (12 * 3600)
+#define YEARS 5
+#define N_CERTIFICATES 1000
+
+/* What the CA says when it is asked: a kind of each certificate's own. */
+static void suggest(struct unit *u, int kind, int64_t now)
+{
+	struct certauto__renewal *renewal = &u->view.state.renewal;
+	struct certauto__renewal_document document = {0};
+	certauto_error err = {0};
+	int64_t far = (kind == 3 ? rand() % 200 - 100 : 3650) * (int64_t)DAY;
+
+	if (kind == 4 || (kind == 3 && rand() % 4 == 0)) {
+		certauto__error_set(&err, CERTAUTO_ENET, NULL, "no answer");
+		certauto__renewal_failed(renewal, u->view.id, &err, now);
+		certauto__error_clear(&err);
+		return;
+	}
+	document.start = kind == 0 ? now - DAY : kind == 1 ? 1 : now + far;
+	document.end = document.start + 1 + (kind == 3 ? rand() % (20 * DAY) : 0);
+	assert_in_range(certauto__renewal_take(renewal, u->view.id, &document,
+				kind == 2 ? INT32_MAX : 0, now, NULL), 0, 1);
+}
+
+/* The same certificate stands for those that follow: only its times and its id are others. */
+static void reissue(struct unit *u, int64_t now, int64_t life_s, int n)
+{
+	struct certauto__cert_info *leaf =
+		(struct certauto__cert_info *)certauto__certs_info(u->view.chain, 0);
+	char id[32];
+
+	certauto__state_issued(
+		&u->view.state, n > 0 && certauto__view_is_early(&u->view, now), now);
+	leaf->not_before = now - 3600; /* as CAs do, for clocks that are behind */
+	leaf->not_after = leaf->not_before + life_s;
+	snprintf(id, sizeof(id), "aki.%d", n);
+	certauto__free(u->view.id);
+	u->view.id = certauto__strdup(id);
+}
+
+/* Orders it has taken in all those years. */
+static int live(struct unit *u, int kind, int64_t life_s)
+{
+	int64_t now = START + rand() % STEP, end = now + (int64_t)YEARS * 365 * DAY;
+	const struct certauto__cert_info *leaf = certauto__certs_info(u->view.chain, 0);
+	const struct certauto__wish wish = {0};
+	char why[CERTAUTO__WHY_SIZE];
+	certauto_error err = {0};
+	int n = 0;
+
+	certauto__error_set(&err, CERTAUTO_ENET, NULL, "no answer");
+	for (reissue(u, now, life_s, n++); now < end; now += STEP) {
+		if (now >= leaf->not_after)
+			fail_msg("kind %d: expired after %d orders", kind, n);
+		if (certauto__renewal_is_due(&u->view.state.renewal, u->view.id, leaf->not_after,
+			    now))
+			suggest(u, kind, now);
+		if (now < certauto__view_renew_at(&u->view) ||
+			certauto__state_blocked(&u->view.state, &wish, now) != 0)
+			continue;
+		assert_int_equal(certauto__view_action(&u->view, &u->certificate, &wish, now, why,
+					 sizeof(why)), CERTAUTO__RENEW);
+		if (rand() % 5 == 0 && u->view.state.failures < 3)
+			certauto__state_failed(&u->view.state, &err, "x", now);
+		else
+			reissue(u, now, life_s, n++);
+	}
+	certauto__error_clear(&err);
+	return n;
+}
+
+static void test_years__of_a_hostile_ca_cost_three_orders_a_life(void **state)
+{
+	static const int64_t lives[] = {90 * DAY, 45 * DAY, 200 * DAY, 64 * DAY, 160 * 3600};
+	int64_t life;
+	struct unit u;
+	int i, n;
+
+	(void)state;
+	srand(9773);
+	for (i = 0; i < N_CERTIFICATES; i++) {
+		life = lives[i / 5 % 5];
+		make(&u, life);
+		n = live(&u, i % 5, life);
+		/* The first certificate, and the one time the CA gets its way at once. */
+		if (n > YEARS * 365 * DAY / (life / 3) + 2)
+			fail_msg("kind %d, %lld days: %d orders", i % 5, (long long)(life / DAY),
+				n);
+		drop(&u);
+	}
 }
 
 /* ---- status.json ---- */
@@ -271,7 +611,20 @@ static void test_state__is_read_back_as_it_was_written(void **state)
 	unit_store_setup(&u);
 	assert_int_equal(certauto__state_load(&read, u.store, "shop", "csr", &u.err), 0);
 	assert_int_equal(read.n_targets, 0);
-	kept.renew_at = 1;
+	kept.renewal.id = certauto__strdup("aki.serial");
+	kept.renewal.explanation_url = certauto__strdup("https://ca.example/why");
+	kept.renewal.start = 11;
+	kept.renewal.end = 12;
+	kept.renewal.at = 1;
+	kept.renewal.check_at = 13;
+	kept.renewal.failures = 14;
+	kept.revoked = certauto__strdup("00ff");
+	kept.limited_by = certauto__strdup(SERVER);
+	kept.no_replaces = certauto__strdup("aki.old");
+	kept.identity = certauto__strdup("digest");
+	kept.key_compromised = kept.stopped = 1;
+	kept.early_at = 15;
+	kept.failing_since = 16;
 	kept.retry_at = 2;
 	kept.limited_until = 3;
 	kept.failures = 4;
@@ -288,7 +641,20 @@ static void test_state__is_read_back_as_it_was_written(void **state)
 	certauto__error_set(&target->error, CERTAUTO_ENET, NULL, "gone");
 	assert_int_equal(certauto__state_save(&kept, u.store, "shop", "csr", &u.err), 0);
 	assert_int_equal(certauto__state_load(&read, u.store, "shop", "csr", &u.err), 0);
-	assert_int_equal(read.renew_at, 1);
+	assert_string_equal(read.renewal.id, "aki.serial");
+	assert_string_equal(read.renewal.explanation_url, "https://ca.example/why");
+	assert_int_equal(read.renewal.start, 11);
+	assert_int_equal(read.renewal.end, 12);
+	assert_int_equal(read.renewal.at, 1);
+	assert_int_equal(read.renewal.check_at, 13);
+	assert_int_equal(read.renewal.failures, 14);
+	assert_string_equal(read.revoked, "00ff");
+	assert_string_equal(read.limited_by, SERVER);
+	assert_string_equal(read.no_replaces, "aki.old");
+	assert_string_equal(read.identity, "digest");
+	assert_true(read.key_compromised && read.stopped);
+	assert_int_equal(read.early_at, 15);
+	assert_int_equal(read.failing_since, 16);
 	assert_int_equal(read.retry_at, 2);
 	assert_int_equal(read.limited_until, 3);
 	assert_int_equal(read.failures, 4);
@@ -337,6 +703,12 @@ int main(void)
 		cmocka_unit_test(test_due__a_third_of_the_life_or_half_of_a_short_one),
 		cmocka_unit_test(test_due__the_cas_word_counts_only_if_earlier),
 		cmocka_unit_test(test_due__a_ca_that_says_now_is_not_asked_all_the_time),
+		cmocka_unit_test(test_due__what_is_said_of_another_certificate_does_not_count),
+		cmocka_unit_test(test_due__the_ca_gets_its_way_once_in_a_third_of_a_life),
+		cmocka_unit_test(test_due__says_whose_word_it_is),
+		cmocka_unit_test(test_due__a_wish_takes_what_comes_due_before),
+		cmocka_unit_test(test_due__what_was_revoked_is_renewed_at_once),
+		cmocka_unit_test(test_due__another_profile_counts_where_one_is_recorded),
 		cmocka_unit_test(test_due__what_differs_from_the_configuration_is_issued),
 		cmocka_unit_test(test_due__the_order_of_names_is_no_difference),
 		cmocka_unit_test(test_due__another_outside_csr_is_issued),
@@ -344,6 +716,12 @@ int main(void)
 		cmocka_unit_test(test_due__a_record_left_behind_is_settled),
 		cmocka_unit_test(test_failure__comes_back_after_1_10_100_minutes_then_daily),
 		cmocka_unit_test(test_failure__the_cas_limit_is_kept_apart),
+		cmocka_unit_test(test_failure__of_a_week_comes_back_once_a_week),
+		cmocka_unit_test(test_failure__that_asking_again_does_not_mend_stops),
+		cmocka_unit_test(test_failure__kept_with_a_clock_that_was_ahead_blocks_nothing),
+		cmocka_unit_test(test_failure__of_what_was_configured_before_counts_no_more),
+		cmocka_unit_test(test_identity__is_that_of_what_is_asked_of_the_ca),
+		cmocka_unit_test(test_years__of_a_hostile_ca_cost_three_orders_a_life),
 		cmocka_unit_test(test_state__is_read_back_as_it_was_written),
 		cmocka_unit_test(test_state__damage_is_told),
 	};

@@ -4,6 +4,7 @@
  * port nobody listens at. */
 #include "unit_store.h"
 
+#include <dirent.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -430,6 +431,165 @@ static void test_renew__a_failed_one_keeps_key_and_request_for_the_next(void **s
 		1);
 }
 
+static void test_renew__given_up_deploys_what_there_is_and_says_why_each_time(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	const char *name = "shop";
+	struct unit *u = *state;
+	char identity[65];
+
+	issue(u, 80 * DAY);
+	assert_int_equal(certauto__lineage_identity(
+				 identity, &u->fleet->certificates[0], "ecdsa-p256", NULL), 0);
+	certauto__error_set(&kept.error, CERTAUTO_EREFUSED, "x", "not this one");
+	certauto__error_set_problem(&kept.error, "urn:ietf:params:acme:error:rejectedIdentifier");
+	kept.identity = certauto__strdup(identity);
+	kept.stopped = 1;
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL),
+		0);
+	certauto__state_free(&kept);
+	assert_int_equal(renew(u), CERTAUTO_EREFUSED);
+	assert_string_equal(u->device.calls, "otwat");
+	assert_outcome(u, "failed", CERTAUTO_EREFUSED);
+	assert_left(u, "unproved", 0);
+	assert_int_equal(renew(u), CERTAUTO_EREFUSED);
+	assert_non_null(strstr(u->fleet->results[0].error.message, "not this one"));
+	assert_non_null(strstr(u->fleet->results[0].error.advice, "certauto renew shop"));
+	/* Named, the CA is asked: here nobody listens. */
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
+	(void)box(u, &kept);
+	assert_false(kept.stopped);
+	certauto__state_free(&kept);
+}
+
+/* The state with the error of an attempt just made as one that came to nothing yet. */
+static void keep_undecided(struct unit *u)
+{
+	struct certauto__lineage_state kept = {0};
+
+	(void)box(u, &kept);
+	assert_int_equal(kept.failures, 1);
+	certauto__error_clear(&kept.error);
+	certauto__error_set(&kept.error, CERTAUTO_ERETRY_LATER, "x", "not decided");
+	kept.retry_at = 0;
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL),
+		0);
+	certauto__state_free(&kept);
+}
+
+static void test_renew__what_the_ca_has_not_decided_is_gone_on_with(void **state)
+{
+	const char *name = "shop", *folder = "certs/shop/ecdsa-p256";
+	struct unit *u = *state;
+
+	issue(u, DAY);
+	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, CERTAUTO_FLEET_FORCE, 60000),
+		CERTAUTO_ENET);
+	assert_int_equal(unit_count(unit_state_path(&u->store, folder), "gen-2-"), 1);
+	keep_undecided(u);
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	assert_int_equal(unit_count(unit_state_path(&u->store, folder), "gen-2-"), 1);
+}
+
+/* ---- revoke ---- */
+
+/* The draft of an order that could not be made becomes the current generation, as when a run is
+ * killed after the switch. */
+static void complete_draft(struct unit *u)
+{
+	const struct certauto__store_row *row = u->store.store->row;
+	struct certauto__generation made = {0};
+	int64_t now = certauto__clock_now();
+	certauto__certs *chain = NULL;
+	certauto__pkey *key = NULL;
+	certauto__req *req = NULL;
+	struct dirent *entry;
+	DIR *folder = opendir(unit_state_path(&u->store, "certs/shop/ecdsa-p256"));
+	char id[64] = "";
+
+	assert_non_null(folder);
+	while ((entry = readdir(folder)) != NULL)
+		if (strncmp(entry->d_name, "gen-", 4) == 0)
+			snprintf(id, sizeof(id), "%.60s", entry->d_name);
+	closedir(folder);
+	assert_int_equal(row->load(u->store.store, "shop", "ecdsa-p256", id, &made, NULL), 0);
+	made.server = certauto__strdup(u->server);
+	assert_int_equal(certauto__list_add_text(&made.names, "a.example.org"), 0);
+	assert_int_equal(certauto__pkey_parse_own(&key, certauto__secret_data(made.key),
+				 certauto__secret_len(made.key), NULL), 0);
+	assert_int_equal(certauto__req_parse_own(&req, made.csr.data, made.csr.len, NULL), 0);
+	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL),
+		0);
+	assert_int_equal(row->complete(u->store.store, "shop", "ecdsa-p256", &made, chain, NULL),
+		0);
+	certauto__generation_free(&made);
+	certauto__certs_free(chain);
+	certauto__req_free(req);
+	certauto__pkey_free(key);
+}
+
+static void test_revoke__before_an_interrupted_run_is_settled_is_remembered(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	struct certauto__view view;
+	struct unit *u = *state;
+
+	assert_int_equal(renew(u), CERTAUTO_ENET);
+	complete_draft(u);
+	assert_int_equal(certauto__view_load(&view, u->store.store, "shop", "ecdsa-p256", NULL), 0);
+	kept.revoked = certauto__strdup(certauto__certs_info(view.chain, 0)->serial);
+	kept.key_compromised = 1;
+	certauto__view_free(&view);
+	assert_int_equal(certauto__state_save(&kept, u->store.store, "shop", "ecdsa-p256", NULL),
+		0);
+	assert_int_equal(renew(u), CERTAUTO_ENET); /* a new order, for it was revoked */
+	(void)box(u, &kept);
+	assert_non_null(kept.revoked);
+	assert_true(kept.key_compromised);
+	certauto__state_free(&kept);
+}
+
+static void test_revoke__that_fails_is_no_failure_of_an_order(void **state)
+{
+	struct certauto__lineage_state kept = {0};
+	const char *name = "shop";
+	struct unit *u = *state;
+
+	assert_int_equal(certauto_fleet_revoke(u->fleet, NULL, 0, 0, 0, 60000), CERTAUTO_EINVAL);
+	assert_int_equal(certauto_fleet_revoke(u->fleet, &name, 1, 0, 0, 60000),
+		CERTAUTO_ENOTFOUND);
+	assert_outcome(u, "failed", CERTAUTO_ENOTFOUND);
+	issue(u, DAY);
+	assert_int_equal(certauto_fleet_revoke(u->fleet, &name, 1, CERTAUTO_REVOKE_KEY_COMPROMISE,
+				 CERTAUTO_FLEET_BY_KEY, 60000), CERTAUTO_ENET);
+	assert_outcome(u, "failed", CERTAUTO_ENET);
+	assert_int_equal(unit_count(unit_state_path(&u->store, "jobs"), "shop"), 0);
+	(void)box(u, &kept);
+	assert_null(kept.revoked);
+	assert_int_equal(kept.failures, 0);
+	/* That the key must not be used again does not hang on the CA's answer. */
+	assert_true(kept.key_compromised);
+	certauto__state_free(&kept);
+}
+
+static void test_wish__is_a_time(void **state)
+{
+	struct unit *u = *state;
+	char *text = NULL;
+
+	issue(u, 10 * DAY);
+	assert_int_equal(certauto_fleet_set_renew_before(u->fleet, -1), CERTAUTO_EINVAL);
+	assert_int_equal(certauto_fleet_set_renew_before(
+				 u->fleet, certauto__clock_now() + 60 * DAY), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet), 0);
+	assert_non_null(strstr(text, "\"action\":\"renew\""));
+	certauto_mem_free(text);
+	assert_int_equal(certauto_fleet_set_renew_before(u->fleet, 0), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet), 0);
+	assert_non_null(strstr(text, "\"action\":\"deploy\""));
+	certauto_mem_free(text);
+}
+
 /* ---- gc, status, plan ---- */
 
 static void test_gc__settles_what_a_failed_order_left(void **state)
@@ -493,7 +653,7 @@ static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 	assert_told(rc, text,
 		"{\"version\":1,\"certificates\":[{\"name\":\"shop\",\"names\":[\"a.example.org\"],"
 		"\"lineages\":[{\"key\":\"ecdsa-p256\",\"issued\":null,\"renew_at\":null,"
-		"\"last_error\":null,"
+		"\"renewal\":null,\"revoked\":false,\"last_error\":null,"
 		"\"targets\":[{\"name\":\"box\",\"state\":\"pending\",\"fingerprint_sha256\":null,"
 		"\"checked_at\":null,\"last_error\":null}]}]}]}");
 	assert_false(unit_exists(u->store.state));
@@ -553,6 +713,11 @@ int main(void)
 		TEST(test_renew__the_cas_limit_holds_for_all),
 		TEST(test_renew__that_must_wait_still_deploys_what_there_is),
 		TEST(test_renew__a_failed_one_keeps_key_and_request_for_the_next),
+		TEST(test_renew__given_up_deploys_what_there_is_and_says_why_each_time),
+		TEST(test_renew__what_the_ca_has_not_decided_is_gone_on_with),
+		TEST(test_revoke__before_an_interrupted_run_is_settled_is_remembered),
+		TEST(test_revoke__that_fails_is_no_failure_of_an_order),
+		TEST(test_wish__is_a_time),
 		TEST(test_gc__settles_what_a_failed_order_left),
 		TEST(test_gc__finishes_what_was_begun_and_begins_nothing),
 		TEST(test_gc__tells_of_what_is_no_longer_configured),

@@ -452,13 +452,33 @@ static void test_store__old_temporaries_go_and_fresh_ones_stay(void **state)
 
 /* ---- accounts ---- */
 
+static char kept_status[32]; /* what load_account() has found; "" = none */
+
 static int load_account(struct unit_store *u, certauto__secret **key, char **url)
 {
+	char *status = NULL;
+	int rc;
+
 	certauto__secret_free(*key);
 	certauto__free(*url);
 	*key = NULL;
 	*url = NULL;
-	return u->store->row->account_load(u->store, "default", SERVER, key, url, &u->err);
+	rc = u->store->row->account_load(
+		u->store, "default", SERVER, key, url, &status, &u->err);
+	snprintf(kept_status, sizeof(kept_status), "%s", status != NULL ? status : "");
+	certauto__free(status);
+	return rc;
+}
+
+/* A file of the account. */
+static const char *account_file(struct unit_store *u, const char *file)
+{
+	static char path[160];
+	char digest[65];
+
+	assert_int_equal(certauto__sha256_hex(digest, SERVER, strlen(SERVER)), 0);
+	snprintf(path, sizeof(path), "accounts/default-%.8s/%s", digest, file);
+	return unit_state_path(u, path);
 }
 
 static void test_store__an_account_is_kept_and_never_replaced(void **state)
@@ -479,9 +499,10 @@ static void test_store__an_account_is_kept_and_never_replaced(void **state)
 		u->store->row->account_save_key(u->store, "default", SERVER, other, &u->err),
 		CERTAUTO_EBUSY, "key.pem");
 	assert_int_equal(u->store->row->account_save_url(u->store, "default", SERVER,
-		"https://ca.example/account/1", &contacts, &u->err), 0);
+		"https://ca.example/account/1", "valid", &contacts, &u->err), 0);
 	assert_int_equal(load_account(u, &key, &url), 0);
 	assert_string_equal(url, "https://ca.example/account/1");
+	assert_string_equal(kept_status, "valid");
 	certauto__secret_free(key);
 	certauto__secret_free(other);
 	certauto__free(url);
@@ -497,7 +518,7 @@ static void test_store__a_trace_of_an_account_is_not_no_account(void **state)
 	assert_int_equal(
 		u->store->row->account_save_key(u->store, "default", SERVER, made, &u->err), 0);
 	assert_int_equal(u->store->row->account_save_url(u->store, "default", SERVER,
-		"https://ca.example/account/1", NULL, &u->err), 0);
+		"https://ca.example/account/1", NULL, NULL, &u->err), 0);
 	assert_int_equal(certauto__sha256_hex(digest, SERVER, strlen(SERVER)), 0);
 	snprintf(path, sizeof(path), "accounts/default-%.8s/key.pem", digest);
 	unit_write(unit_state_path(u, path), "garbage\n", 0600);
@@ -510,6 +531,114 @@ static void test_store__a_trace_of_an_account_is_not_no_account(void **state)
 	unit_write(unit_state_path(u, path), "{\"version\":1,\"server\":\"https://x\"}", 0600);
 	unit_assert_error(&u->err, load_account(u, &key, &url), CERTAUTO_EIO, "https://x");
 	certauto__secret_free(made);
+}
+
+static certauto__secret *unit_secret(const char *text)
+{
+	certauto__secret *secret = NULL;
+
+	assert_int_equal(certauto__secret_new(&secret, text, strlen(text)), 0);
+	return secret;
+}
+
+static int load_next(struct unit_store *u, certauto__secret **key)
+{
+	certauto__secret_free(*key);
+	*key = NULL;
+	return u->store->row->account_next_load(u->store, "default", SERVER, key, &u->err);
+}
+
+static void test_store__a_next_key_is_kept_beside_the_key(void **state)
+{
+	struct unit_store *u = *state;
+	const struct certauto__store_row *row = u->store->row;
+	certauto__secret *old = unit_secret(key_p256), *next = unit_secret(key_p384), *got = NULL;
+	char *url = NULL;
+	struct stat st;
+
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_ENOTFOUND, "");
+	assert_int_equal(row->account_save_key(u->store, "default", SERVER, old, &u->err), 0);
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_ENOTFOUND, "next.pem");
+	assert_int_equal(row->account_next_save(u->store, "default", SERVER, next, &u->err), 0);
+	assert_int_equal(stat(account_file(u, "next.pem"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(load_next(u, &got), 0);
+	assert_string_equal(certauto__secret_text(got), key_p384);
+	assert_int_equal(load_account(u, &got, &url), 0);
+	assert_string_equal(certauto__secret_text(got), key_p256);
+	/* The CA may have been told of it: no other takes its place. */
+	unit_assert_error(&u->err,
+		row->account_next_save(u->store, "default", SERVER, old, &u->err), CERTAUTO_EBUSY,
+		"next.pem");
+	certauto__secret_free(old);
+	certauto__secret_free(next);
+	certauto__secret_free(got);
+}
+
+static void test_store__a_next_key_is_taken_or_dropped(void **state)
+{
+	struct unit_store *u = *state;
+	const struct certauto__store_row *row = u->store->row;
+	certauto__secret *old = unit_secret(key_p256), *next = unit_secret(key_p384), *got = NULL;
+	char *url = NULL;
+
+	assert_int_equal(row->account_save_key(u->store, "default", SERVER, old, &u->err), 0);
+	assert_int_equal(row->account_next_save(u->store, "default", SERVER, next, &u->err), 0);
+	assert_int_equal(row->account_next_settle(u->store, "default", SERVER, 0, &u->err), 0);
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_ENOTFOUND, "next.pem");
+	assert_int_equal(load_account(u, &got, &url), 0);
+	assert_string_equal(certauto__secret_text(got), key_p256);
+	assert_int_equal(row->account_next_save(u->store, "default", SERVER, next, &u->err), 0);
+	assert_int_equal(row->account_next_settle(u->store, "default", SERVER, 1, &u->err), 0);
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_ENOTFOUND, "next.pem");
+	assert_int_equal(load_account(u, &got, &url), 0);
+	assert_string_equal(certauto__secret_text(got), key_p384);
+	unit_assert_error(&u->err,
+		row->account_next_settle(u->store, "default", SERVER, 1, &u->err),
+		CERTAUTO_ENOTFOUND, "next.pem");
+	certauto__secret_free(old);
+	certauto__secret_free(next);
+	certauto__secret_free(got);
+}
+
+static void test_store__a_damaged_next_key_is_not_no_next_key(void **state)
+{
+	struct unit_store *u = *state;
+	certauto__secret *old = unit_secret(key_p256), *got = NULL;
+	char *url = NULL;
+
+	assert_int_equal(
+		u->store->row->account_save_key(u->store, "default", SERVER, old, &u->err), 0);
+	unit_write(account_file(u, "next.pem"), "garbage\n", 0600);
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_EIO, "next.pem holds no key");
+	unit_write(account_file(u, "next.pem"), key_p384, 0644);
+	unit_assert_error(&u->err, load_next(u, &got), CERTAUTO_EPERM, "next.pem");
+	assert_int_equal(unlink(account_file(u, "key.pem")), 0);
+	unit_assert_error(&u->err, load_account(u, &got, &url), CERTAUTO_EIO, "next.pem still is");
+	certauto__secret_free(old);
+}
+
+static void test_store__limits_are_text_that_comes_back_and_goes(void **state)
+{
+	struct unit_store *u = *state;
+	const struct certauto__store_row *row = u->store->row;
+	certauto__buffer text = CERTAUTO__BUFFER(100);
+	certauto__secret *key = NULL;
+	char *url = NULL;
+
+	unit_assert_error(&u->err,
+		row->account_limits_load(u->store, "default", SERVER, &text, &u->err),
+		CERTAUTO_ENOTFOUND, "");
+	assert_int_equal(row->account_limits_save(u->store, "default", SERVER, "", 0, &u->err), 0);
+	assert_int_equal(
+		row->account_limits_save(u->store, "default", SERVER, "{}\n", 3, &u->err), 0);
+	assert_int_equal(row->account_limits_load(u->store, "default", SERVER, &text, &u->err), 0);
+	assert_string_equal(text.data, "{}\n");
+	/* They are no trace of an account. */
+	unit_assert_error(&u->err, load_account(u, &key, &url), CERTAUTO_ENOTFOUND, "");
+	assert_int_equal(row->account_limits_save(u->store, "default", SERVER, "", 0, &u->err), 0);
+	assert_false(unit_exists(account_file(u, "limits.json")));
+	certauto__buffer_free(&text);
 }
 
 /* ---- journals and status ---- */
@@ -727,6 +856,10 @@ int main(void)
 		TEST(test_store__old_temporaries_go_and_fresh_ones_stay),
 		TEST(test_store__an_account_is_kept_and_never_replaced),
 		TEST(test_store__a_trace_of_an_account_is_not_no_account),
+		TEST(test_store__a_next_key_is_kept_beside_the_key),
+		TEST(test_store__a_next_key_is_taken_or_dropped),
+		TEST(test_store__a_damaged_next_key_is_not_no_next_key),
+		TEST(test_store__limits_are_text_that_comes_back_and_goes),
 		TEST(test_store__journals_come_and_go),
 		TEST(test_store__no_name_becomes_another_path),
 		TEST(test_store__lineages_are_listed),

@@ -397,6 +397,98 @@ static void test_target_files__an_answer_that_is_not_seen_is_taken_away(void **s
 	files_free(f);
 }
 
+/* ---- tls-alpn-01 ---- */
+
+static int alpn(struct files *f, int clean, const char *name, const char *group)
+{
+	certauto_target *target = NULL;
+	int rc;
+
+	assert_int_equal(certauto_target_new(&target, f->lab->cx, "files"), 0);
+	lab_set(target, "alpn_directory", f->directory);
+	if (group != NULL)
+		lab_set(target, "group", group);
+	rc = clean ? certauto_target_cleanup(target, "tls-alpn-01", name, "tok", NULL, TIMEOUT_MS)
+		   : certauto_target_present(target, "tls-alpn-01", name, "tok", "tok.print",
+			     TIMEOUT_MS);
+	certauto_target_free(target);
+	return rc;
+}
+
+static void test_target_files__a_tls_alpn_certificate_is_private_and_goes_away(void **state)
+{
+	struct files *f = files_new();
+	char path[256], group[16];
+
+	(void)state;
+	path_in(path, sizeof(path), f->directory, "a.example.pem");
+	snprintf(group, sizeof(group), "%u", (unsigned)getgid());
+	assert_int_equal(alpn(f, 0, "a.example", NULL), 0);
+	assert_int_equal(lab_mode(path), 0600);
+	assert_int_equal(alpn(f, 0, "a.example", group), 0); /* another key in its place */
+	assert_int_equal(lab_mode(path), 0640);
+	assert_int_equal(lab_count(f->directory), 1);
+	assert_int_equal(alpn(f, 1, "a.example", NULL), 0);
+	assert_int_equal(lab_count(f->directory), 0);
+	assert_int_equal(alpn(f, 1, "a.example", NULL), 0); /* it is gone already */
+	assert_int_equal(alpn(f, 0, "2001:db8::1", NULL), 0);
+	path_in(path, sizeof(path), f->directory,
+		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.pem");
+	assert_int_equal(access(path, F_OK), 0);
+	files_free(f);
+}
+
+static void test_target_files__a_tls_alpn_name_cannot_be_a_path(void **state)
+{
+	static const char *const names[] = {
+		"../a.example", "a/b.example", "..", "*.a.example", "", ".a.example",
+	};
+	struct files *f = files_new();
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(alpn(f, 0, names[i], NULL), CERTAUTO_EINVAL);
+		lab_says(f->lab, "no DNS name");
+		assert_int_equal(alpn(f, 1, names[i], NULL), 0);
+	}
+	assert_int_equal(lab_count(f->directory), 0);
+	assert_int_equal(chmod(f->directory, 0777), 0); /* a key is put there */
+	assert_int_equal(alpn(f, 0, "a.example", NULL), CERTAUTO_EPERM);
+	files_free(f);
+}
+
+static void test_target_files__what_it_answers_depends_on_its_folders(void **state)
+{
+	struct files *f = files_new();
+	certauto_target *target = NULL;
+
+	(void)state;
+	assert_int_equal(certauto_target_new(&target, f->lab->cx, "files"), 0);
+	lab_set(target, "alpn_directory", f->directory);
+	assert_int_equal(certauto_target_caps(target), CERTAUTO_TARGET_TLSALPN01);
+	assert_int_equal(certauto_target_check(target), 0);
+	assert_int_equal(certauto_target_test(target, TIMEOUT_MS), 0);
+	assert_int_equal(
+		certauto_target_present(target, "http-01", "a.example", "tok", "v", TIMEOUT_MS),
+		CERTAUTO_EUNSUPPORTED);
+	lab_says(f->lab, "\"webroot\" is missing");
+	assert_int_equal(chmod(f->directory, 0777), 0);
+	assert_int_equal(certauto_target_test(target, TIMEOUT_MS), CERTAUTO_EPERM);
+	/* A challenge's NAME.pem could take the place of a file that is served. */
+	lab_set(target, "directory", f->directory);
+	assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+	lab_says(f->lab, "another folder");
+	certauto_target_free(target);
+	target = target_new(f);
+	assert_int_equal(
+		certauto_target_present(target, "tls-alpn-01", "a.example", "tok", "v", TIMEOUT_MS),
+		CERTAUTO_EUNSUPPORTED);
+	lab_says(f->lab, "\"alpn_directory\" is missing");
+	certauto_target_free(target);
+	files_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +507,10 @@ int main(void)
 			test_target_files__a_challenge_is_a_file_for_everybody_while_it_lasts),
 		cmocka_unit_test(test_target_files__a_token_cannot_leave_the_web_root),
 		cmocka_unit_test(test_target_files__an_answer_that_is_not_seen_is_taken_away),
+		cmocka_unit_test(
+			test_target_files__a_tls_alpn_certificate_is_private_and_goes_away),
+		cmocka_unit_test(test_target_files__a_tls_alpn_name_cannot_be_a_path),
+		cmocka_unit_test(test_target_files__what_it_answers_depends_on_its_folders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

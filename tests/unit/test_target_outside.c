@@ -6,6 +6,8 @@
 
 #include <certauto/sys/target.h>
 
+#include "crypto/objects.h"
+
 #define TIMEOUT_MS 10000
 
 /* What the operations do and what was seen; one letter for each call in calls. */
@@ -105,12 +107,15 @@ static int op_present(certauto_work *work, void *payload)
 	assert_string_equal(certauto_work_challenge(work), "dns-01");
 	assert_string_equal(certauto_work_token(work), "tok");
 	assert_string_equal(certauto_work_value(work), "digest");
+	assert_string_equal(certauto_work_record(work), "_acme-challenge.a.example");
 	return op_done(work, payload, 'p');
 }
 
 static int op_cleanup(certauto_work *work, void *payload)
 {
 	assert_string_equal(certauto_work_token(work), "tok");
+	assert_string_equal(certauto_work_value(work), "digest"); /* one of several may go */
+	assert_string_equal(certauto_work_record(work), "_acme-challenge.a.example");
 	return op_done(work, payload, 'c');
 }
 
@@ -318,6 +323,105 @@ static void test_target_outside__challenges_are_presented_and_cleaned_up(void **
 	lab_free(lab);
 }
 
+/* ---- challenges of other types ---- */
+
+/* What its calls were given. */
+struct shown {
+	int calls;
+	char record[512], value[512], leaf[2][4096];
+	int has_pair[2], pair_in_cleanup;
+};
+
+static int dup_pair(certauto_work *work, char leaf[4096])
+{
+	certauto_chain *chain = NULL;
+	certauto_key *key = NULL;
+	unsigned char *pem = NULL;
+	size_t len;
+
+	if (certauto_work_dup_chain(&chain, work) < 0 || certauto_work_dup_key(&key, work) < 0)
+		return 0;
+	assert_int_equal(certauto_chain_format(&pem, &len, chain, CERTAUTO_CHAIN_FULL), 0);
+	snprintf(leaf, 4096, "%s", (char *)pem);
+	certauto_mem_free(pem);
+	assert_true(certauto__certs_has_key(chain->certs, key->pkey));
+	certauto_chain_free(chain);
+	certauto_key_free(key);
+	return 1;
+}
+
+static int show_present(certauto_work *work, void *payload)
+{
+	struct shown *shown = payload;
+
+	snprintf(shown->record, sizeof(shown->record), "%s", certauto_work_record(work));
+	snprintf(shown->value, sizeof(shown->value), "%s", certauto_work_value(work));
+	shown->has_pair[shown->calls] = dup_pair(work, shown->leaf[shown->calls]);
+	if (shown->calls++ > 0)
+		return 0;
+	assert_int_equal(certauto_work_note(work, "first", "1"), 0);
+	return CERTAUTO_AGAIN;
+}
+
+static int show_cleanup(certauto_work *work, void *payload)
+{
+	struct shown *shown = payload;
+	char leaf[4096];
+
+	shown->pair_in_cleanup = dup_pair(work, leaf);
+	return 0;
+}
+
+static const certauto_target_ops show_ops = {
+	.version = CERTAUTO_TARGET_OPS_VERSION,
+	.caps = CERTAUTO_TARGET_TLSALPN01 | CERTAUTO_TARGET_DNS01,
+	.name = "show",
+	.present = show_present,
+	.cleanup = show_cleanup,
+};
+
+static void show(struct shown *shown, const char *challenge, const char *name)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+
+	memset(shown, 0, sizeof(*shown));
+	assert_int_equal(certauto_target_new_ops(&target, lab->cx, &show_ops, shown, NULL), 0);
+	assert_int_equal(certauto_target_present(target, challenge, name, "tok", "tok.print",
+				 TIMEOUT_MS),
+		0);
+	assert_int_equal(certauto_target_cleanup(target, challenge, name, "tok", "tok.print",
+				 TIMEOUT_MS),
+		0);
+	assert_int_equal(shown->calls, 2);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_target_outside__tls_alpn_gets_one_pair_for_all_its_calls(void **state)
+{
+	struct shown shown;
+
+	(void)state;
+	show(&shown, "tls-alpn-01", "192.0.2.1");
+	assert_string_equal(shown.record, "1.2.0.192.in-addr.arpa");
+	assert_string_equal(shown.value, "tok.print");
+	assert_true(shown.has_pair[0] && shown.has_pair[1]);
+	assert_string_equal(shown.leaf[0], shown.leaf[1]);
+	assert_false(shown.pair_in_cleanup);
+}
+
+static void test_target_outside__dns_gets_the_digest_of_a_key_authorization(void **state)
+{
+	struct shown shown;
+
+	(void)state;
+	show(&shown, "dns-01", "*.a.example");
+	assert_string_equal(shown.record, "_acme-challenge.a.example");
+	assert_string_equal(shown.value, "mVG9RDqZGUHNaYH__iR1qjtL3OJV6Y09RJWpigSaTPw");
+	assert_false(shown.has_pair[0]);
+}
+
 /* ---- making one ---- */
 
 static void check_ops_refused(struct lab *lab, const certauto_target_ops *ops, int code,
@@ -415,6 +519,8 @@ int main(void)
 		cmocka_unit_test(test_target_outside__to_be_called_again_needs_a_reason),
 		cmocka_unit_test(test_target_outside__a_key_kept_elsewhere_is_not_there),
 		cmocka_unit_test(test_target_outside__challenges_are_presented_and_cleaned_up),
+		cmocka_unit_test(test_target_outside__tls_alpn_gets_one_pair_for_all_its_calls),
+		cmocka_unit_test(test_target_outside__dns_gets_the_digest_of_a_key_authorization),
 		cmocka_unit_test(test_target_outside__a_table_that_does_not_fit_is_refused),
 		cmocka_unit_test(test_target_outside__a_type_added_is_one_like_ours),
 	};

@@ -62,16 +62,22 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_add_target(certauto_contex
 	const certauto_target_ops *ops, void *payload, certauto_free_cb free_cb);
 
 /** What is to be done; strings borrowed for the call, NULL where they do not apply. work_op:
- *  "present", "cleanup", ... work_name: the name challenged, or the certificate's name.
- *  work_option: value of an option.  @since 0.1 */
+ *  "present", "cleanup", ... work_name: the name challenged, or the certificate's name. work_value:
+ *  what is to be shown: for http-01 the key authorization (not there in cleanup), for the DNS
+ *  challenges the text of the TXT record, whose owner is work_record (without the last dot): it may
+ *  have other values, which are kept. work_option: value of an option.  @since 0.1 */
 CERTAUTO_API const char *certauto_work_op(const certauto_work *work);
 CERTAUTO_API const char *certauto_work_name(const certauto_work *work);
 CERTAUTO_API const char *certauto_work_challenge(const certauto_work *work);
 CERTAUTO_API const char *certauto_work_token(const certauto_work *work);
 CERTAUTO_API const char *certauto_work_value(const certauto_work *work);
+CERTAUTO_API const char *certauto_work_record(const certauto_work *work);
 CERTAUTO_API const char *certauto_work_option(const certauto_work *work, const char *name);
 
-/** The certificate to deploy and its key; the caller owns them.
+/** The certificate to deploy and its key; in the present of tls-alpn-01 the certificate that
+ *  answers the challenge and its key (RFC 8737), one matching pair for the whole operation, to be
+ *  served to a client that offers the protocol "acme-tls/1" and names work_record (the name, or
+ *  the ip6.arpa form of an address). The caller owns them.
  *  @return 0, CERTAUTO_ENOTFOUND (none in this operation; the key is kept elsewhere).
  *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_work_dup_chain(certauto_chain **out,

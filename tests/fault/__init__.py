@@ -1,0 +1,1 @@
+"""Faults from below: calls that fail, processes that die, power that goes."""
