@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The form without a configuration file: the options are written down as the configuration they
- * stand for, and go the way of one that was read from a file. Secrets never come this way: an
- * option of a target that is one is only told where it is. */
+ * stand for, and go the way of one that was read from a file. Secrets never come this way: it is
+ * only told where they are. */
 
 #include "adhoc.h"
 
@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "input.h"
+
+#define CSR_MAX 65536
 #define EXAMPLE \
 	"certauto issue --server letsencrypt --agree-tos --contact mailto:ops@example.org " \
 	"--state /var/lib/certauto --domain shop.example.org --target " \
@@ -20,7 +23,38 @@ struct adhoc {
 	struct text targets;   /* members of "targets" */
 	struct text deploy;    /* elements of "deploy" */
 	struct text challenge; /* name of the target that answers; empty = none yet */
+	struct text name;      /* of the certificate */
 };
+
+/* ---- secrets ---- */
+
+/* Written down as the object that points to it. -1: it is not one of "file:PATH", "env:NAME",
+ * "fd:N", but maybe the secret itself, which nobody must repeat. */
+static int add_secret(struct text *out, const char *value)
+{
+	static const char *const kinds[] = {"file", "env", "fd"};
+	size_t i, len;
+	int is_number;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		len = strlen(kinds[i]);
+		if (strncmp(value, kinds[i], len) != 0 || value[len] != ':' ||
+		    value[len + 1] == '\0')
+			continue;
+		value += len + 1;
+		is_number = strcmp(kinds[i], "fd") == 0;
+		if (is_number && value[strspn(value, "0123456789")] != '\0')
+			break;
+		text_printf(out, "{\"%s\": ", kinds[i]);
+		if (is_number)
+			text_add(out, value);
+		else
+			text_add_json(out, value);
+		text_add(out, "}");
+		return 0;
+	}
+	return -1;
+}
 
 /* ---- one --target ---- */
 
@@ -69,36 +103,6 @@ static int say_unknown_option(
 	return status;
 }
 
-/* A secret may only be pointed to. */
-static int add_secret(
-	struct adhoc *adhoc, const certauto_target *target, const char *name, const char *value)
-{
-	static const char *const kinds[] = {"file", "env", "fd"};
-	size_t i, len;
-
-	for (i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		len = strlen(kinds[i]);
-		if (strncmp(value, kinds[i], len) != 0 || value[len] != ':' ||
-		    value[len + 1] == '\0')
-			continue;
-		value += len + 1;
-		if (strcmp(kinds[i], "fd") == 0 && value[strspn(value, "0123456789")] != '\0')
-			break;
-		text_printf(&adhoc->targets, "{\"%s\": ", kinds[i]);
-		if (strcmp(kinds[i], "fd") == 0)
-			text_add(&adhoc->targets, value);
-		else
-			text_add_json(&adhoc->targets, value);
-		text_add(&adhoc->targets, "}");
-		return STATUS_DONE;
-	}
-	/* The value is not repeated here: it may be the secret itself. */
-	return say_usage(adhoc->shell,
-		"--target %s: %s is secret, and the command line is not: use %s=file:PATH, "
-		"%s=env:NAME or %s=fd:N",
-		certauto_target_type(target), name, name, name, name);
-}
-
 /* A list as an array; a lone string would count as one element, commas and all. */
 static void add_list(struct text *out, const char *value)
 {
@@ -135,8 +139,14 @@ static int add_option(
 	text_add(&adhoc->targets, ", ");
 	text_add_json(&adhoc->targets, name);
 	text_add(&adhoc->targets, ": ");
-	if ((flags & CERTAUTO_OPTION_SENSITIVE) != 0)
-		return add_secret(adhoc, target, name, value);
+	if ((flags & CERTAUTO_OPTION_SENSITIVE) != 0) {
+		if (add_secret(&adhoc->targets, value) == 0)
+			return STATUS_DONE;
+		return say_usage(adhoc->shell,
+			"--target %s: %s is secret, and the command line is not: use %s=file:PATH, "
+			"%s=env:NAME or %s=fd:N",
+			certauto_target_type(target), name, name, name, name);
+	}
 	if (certauto_target_set(target, name, value) < 0)
 		return say_config_failure(adhoc->shell, "--target", NULL);
 	if (type != NULL && strcmp(type, "list") == 0)
@@ -171,9 +181,10 @@ static int add_options(struct adhoc *adhoc, certauto_target *target, const char 
 	return status;
 }
 
+/* Of those that live in the DNS one capability serves all. */
 static int challenge_cap(const char *challenge)
 {
-	if (strcmp(challenge, "dns-01") == 0)
+	if (strncmp(challenge, "dns-", 4) == 0)
 		return CERTAUTO_TARGET_DNS01;
 	return strcmp(challenge, "tls-alpn-01") == 0 ? CERTAUTO_TARGET_TLSALPN01
 						     : CERTAUTO_TARGET_HTTP01;
@@ -184,6 +195,12 @@ static const char *challenge_type(const struct shell *shell)
 	const char *type = option_value(&shell->options, OPTION_CHALLENGE);
 
 	return type != NULL ? type : "http-01";
+}
+
+/* Its record may have been put into the DNS by somebody, for good. */
+static int needs_target(const struct shell *shell)
+{
+	return strcmp(challenge_type(shell), "dns-persist-01") != 0;
 }
 
 /* What the target is for: every one that can takes the certificate, the first that can answers. */
@@ -245,7 +262,8 @@ static int add_targets(struct adhoc *adhoc)
 					strcspn(given->items[i], ",")) == 0;
 		status = add_target(adhoc, given->items[i], number);
 	}
-	if (status == STATUS_DONE && given->n > 0 && adhoc->challenge.len == 0)
+	if (status == STATUS_DONE && given->n > 0 && adhoc->challenge.len == 0 &&
+	    needs_target(adhoc->shell))
 		return say_usage(adhoc->shell, "none of the targets can answer %s challenges",
 			challenge_type(adhoc->shell));
 	return status;
@@ -279,9 +297,44 @@ static void add_strings(struct text *out, const struct strings *strings)
 	text_add(out, "]");
 }
 
-static void add_account(struct text *out, const struct options *options)
+/* A member whose value is the option's, if it is given. */
+static void add_option_text(
+	struct text *out, const char *member, const struct options *options, enum option_id id)
 {
+	if (!option_given(options, id))
+		return;
+	text_printf(out, ", \"%s\": ", member);
+	text_add_json(out, option_value(options, id));
+}
+
+/* External account binding. 0 or an exit status, said. */
+static int add_binding(struct text *out, const struct shell *shell)
+{
+	const struct options *options = &shell->options;
+	const char *kid = option_value(options, OPTION_EAB_KID),
+		   *hmac = option_value(options, OPTION_EAB_HMAC);
+
+	if (kid == NULL && hmac == NULL && !option_given(options, OPTION_EAB_ALG))
+		return STATUS_DONE;
+	if (kid == NULL || hmac == NULL)
+		return say_usage(shell, "--eab-kid ID and --eab-hmac file:PATH go together");
+	text_add(out, ", \"eab\": {\"kid\": ");
+	text_add_json(out, kid);
+	text_add(out, ", \"hmac\": ");
+	if (add_secret(out, hmac) < 0)
+		return say_usage(shell,
+			"--eab-hmac is secret, and the command line is not: use file:PATH, "
+			"env:NAME or fd:N");
+	add_option_text(out, "alg", options, OPTION_EAB_ALG);
+	text_add(out, "}");
+	return STATUS_DONE;
+}
+
+static int add_account(struct text *out, const struct shell *shell)
+{
+	const struct options *options = &shell->options;
 	const char *ca_file = option_value(options, OPTION_CA_FILE);
+	int status;
 
 	text_add(out, "\"accounts\": {\"" ADHOC_ACCOUNT "\": {\"server\": ");
 	text_add_json(out, option_value(options, OPTION_SERVER));
@@ -292,42 +345,111 @@ static void add_account(struct text *out, const struct options *options)
 		text_add(out, ", \"ca_file\": ");
 		add_path(out, ca_file);
 	}
+	add_option_text(out, "key", options, OPTION_ACCOUNT_KEY);
+	status = add_binding(out, shell);
 	text_add(out, "}},\n");
+	return status;
 }
 
-/* --name, else the first domain, where a star has no place in a file name. */
-static void add_name(struct text *out, const struct options *options)
+/* The first name in the request. 0 or an exit status, said. */
+static int name_of_request(struct adhoc *adhoc, const char *path)
 {
-	const char *name = option_value(options, OPTION_NAME);
-	struct text made = {0};
+	struct shell *shell = adhoc->shell;
+	struct text data = {0}, where = {0};
+	certauto_csr *csr = NULL;
+	int status = input_read(shell, &data, "csr", path, CSR_MAX);
 
-	if (name == NULL) {
-		name = option_value(options, OPTION_DOMAIN);
-		text_printf(
-			&made, "%s%s", name[0] == '*' ? "_wildcard" : "", name + (name[0] == '*'));
-	} else {
-		text_add(&made, name);
-	}
-	text_add_json(out, text_of(&made));
-	text_free(&made);
+	text_printf(&where, "--csr %s", path);
+	if (status == STATUS_DONE && certauto_csr_parse(&csr, shell->cx,
+			(const unsigned char *)text_of(&data), data.len) < 0)
+		status = say_config_failure(shell, text_of(&where), NULL);
+	else if (status == STATUS_DONE && certauto_csr_n_names(csr) == 0)
+		status = say_usage(shell, "%s has no names in its subjectAltName",
+			text_of(&where));
+	else if (status == STATUS_DONE)
+		text_add(&adhoc->name, certauto_csr_name(csr, 0));
+	certauto_csr_free(csr);
+	text_free(&data);
+	text_free(&where);
+	return status;
 }
 
-static void add_certificate(struct text *out, const struct adhoc *adhoc)
+/* --name, else the first domain, where neither a star nor the colon of an address has a place in
+ * the name of a file. */
+static int find_certificate_name(struct adhoc *adhoc)
+{
+	const struct options *options = &adhoc->shell->options;
+	const char *name = option_value(options, OPTION_NAME),
+		   *domain = option_value(options, OPTION_DOMAIN),
+		   *csr = option_value(options, OPTION_CSR);
+	int status = STATUS_DONE;
+	char *at;
+
+	if (name != NULL || domain != NULL)
+		text_add(&adhoc->name, name != NULL ? name : domain);
+	else if (csr != NULL)
+		status = name_of_request(adhoc, csr);
+	if (name != NULL || status != STATUS_DONE || adhoc->name.len == 0)
+		return status;
+	for (at = adhoc->name.data; (at = strchr(at, ':')) != NULL;)
+		*at = '-';
+	if (adhoc->name.data[0] == '*') {
+		struct text made = {0};
+
+		text_printf(&made, "_wildcard%s", adhoc->name.data + 1);
+		text_free(&adhoc->name);
+		adhoc->name = made;
+	}
+	return status;
+}
+
+/* --profile must be there, --preferred-profile need not. */
+static int add_profile(struct text *out, const struct shell *shell)
+{
+	const char *profile = option_value(&shell->options, OPTION_PROFILE),
+		   *preferred = option_value(&shell->options, OPTION_PREFERRED_PROFILE);
+
+	if (profile != NULL && preferred != NULL)
+		return say_usage(shell, "--profile and --preferred-profile exclude each other");
+	add_option_text(out, "profile", &shell->options, OPTION_PROFILE);
+	if (preferred != NULL) {
+		text_add(out, ", \"profile\": {\"name\": ");
+		text_add_json(out, preferred);
+		text_add(out, ", \"required\": false}");
+	}
+	return STATUS_DONE;
+}
+
+static int add_certificate(struct text *out, const struct adhoc *adhoc)
 {
 	const struct options *options = &adhoc->shell->options;
 
-	add_name(out, options);
-	text_add(out, ": {\"account\": \"" ADHOC_ACCOUNT "\", \"names\": ");
-	add_strings(out, &options->given[OPTION_DOMAIN]);
+	text_add_json(out, text_of(&adhoc->name));
+	text_add(out, ": {\"account\": \"" ADHOC_ACCOUNT "\"");
+	if (option_given(options, OPTION_DOMAIN)) {
+		text_add(out, ", \"names\": ");
+		add_strings(out, &options->given[OPTION_DOMAIN]);
+	}
+	if (option_given(options, OPTION_CSR)) {
+		text_add(out, ", \"csr\": ");
+		add_path(out, option_value(options, OPTION_CSR));
+	}
 	if (option_given(options, OPTION_KEY)) {
 		text_add(out, ", \"key\": ");
 		add_strings(out, &options->given[OPTION_KEY]);
 	}
+	add_option_text(out, "preferred_chain", options, OPTION_PREFERRED_CHAIN);
 	text_add(out, ", \"challenge\": {\"type\": ");
 	text_add_json(out, challenge_type(adhoc->shell));
-	text_add(out, ", \"target\": ");
-	text_add_json(out, text_of(&adhoc->challenge));
-	text_printf(out, "}, \"deploy\": [%s]}", text_of(&adhoc->deploy));
+	if (adhoc->challenge.len > 0) {
+		text_add(out, ", \"target\": ");
+		text_add_json(out, text_of(&adhoc->challenge));
+	}
+	text_printf(out, "}, \"deploy\": [%s]", text_of(&adhoc->deploy));
+	if (add_profile(out, adhoc->shell) != STATUS_DONE)
+		return STATUS_USAGE;
+	text_add(out, "}");
+	return STATUS_DONE;
 }
 
 static int parse(struct shell *shell, const struct text *config)
@@ -349,6 +471,13 @@ static int parse(struct shell *shell, const struct text *config)
 	return say_config_failure(shell, "the options", message);
 }
 
+/* May it be left out here? */
+static int is_optional(const struct shell *shell, enum option_id id)
+{
+	return (id == OPTION_DOMAIN && option_given(&shell->options, OPTION_CSR)) ||
+		(id == OPTION_TARGET && !needs_target(shell));
+}
+
 /* Names what is not there; all at once, as one goes through the list once. */
 static int check_complete(const struct shell *shell)
 {
@@ -361,14 +490,39 @@ static int check_complete(const struct shell *shell)
 
 	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if ((shell->verb->options & OPTION_BIT(needed[i])) != 0 &&
-		    !option_given(options, needed[i]))
+		    !option_given(options, needed[i]) && !is_optional(shell, needed[i]))
 			text_printf(&missing, "%s--%s %s", missing.len > 0 ? ", " : "",
 				option_rows[needed[i]].name, option_rows[needed[i]].argument);
-	if (missing.len > 0)
+	if (option_given(options, OPTION_CSR) && option_given(options, OPTION_KEY))
+		status = say_usage(shell,
+			"--csr FILE is for a key that is there already: --key TYPE has no use");
+	else if (missing.len > 0)
 		status = say_usage(shell,
 			"without a configuration file this is missing: %s. For example: %s",
 			text_of(&missing), EXAMPLE);
 	text_free(&missing);
+	return status;
+}
+
+/* The text of the configuration. 0 or an exit status, said. */
+static int add_config(struct text *out, struct adhoc *adhoc)
+{
+	int status;
+
+	if ((status = check_complete(adhoc->shell)) != STATUS_DONE ||
+	    (status = find_certificate_name(adhoc)) != STATUS_DONE ||
+	    (status = add_targets(adhoc)) != STATUS_DONE)
+		return status;
+	text_add(out, "{\"state\": ");
+	add_path(out, option_value(&adhoc->shell->options, OPTION_STATE));
+	text_add(out, ",\n");
+	if ((status = add_account(out, adhoc->shell)) != STATUS_DONE)
+		return status;
+	text_printf(out, "\"targets\": {%s},\n\"certificates\": {", text_of(&adhoc->targets));
+	if (option_given(&adhoc->shell->options, OPTION_DOMAIN) ||
+	    option_given(&adhoc->shell->options, OPTION_CSR))
+		status = add_certificate(out, adhoc);
+	text_add(out, "}}\n");
 	return status;
 }
 
@@ -384,22 +538,13 @@ int adhoc_open(struct shell *shell)
 			"\"%s\" would be a name in a configuration file; "
 			"--server, --state, --domain and so on stand instead of one",
 			options->operands.items[0]);
-	if ((status = check_complete(shell)) != STATUS_DONE ||
-	    (status = add_targets(&adhoc)) != STATUS_DONE)
-		goto out;
-	text_add(&config, "{\"state\": ");
-	add_path(&config, option_value(options, OPTION_STATE));
-	text_add(&config, ",\n");
-	add_account(&config, options);
-	text_printf(&config, "\"targets\": {%s},\n\"certificates\": {", text_of(&adhoc.targets));
-	if (option_given(options, OPTION_DOMAIN))
-		add_certificate(&config, &adhoc);
-	text_add(&config, "}}\n");
-	status = parse(shell, &config);
-out:
+	status = add_config(&config, &adhoc);
+	if (status == STATUS_DONE)
+		status = parse(shell, &config);
 	text_free(&adhoc.targets);
 	text_free(&adhoc.deploy);
 	text_free(&adhoc.challenge);
+	text_free(&adhoc.name);
 	text_free(&config);
 	return status;
 }

@@ -128,10 +128,18 @@ static int load_file(struct shell *shell)
 	return say_config_failure(shell, NULL, NULL);
 }
 
+/* Those that stand for a configuration. */
+static option_set options_adhoc(const struct verb *verb)
+{
+	option_set options = verb->options & OPTIONS_CERTIFICATE;
+
+	/* There the file of a key, not the type of one. */
+	return verb->run == run_revoke ? options & ~OPTION_BIT(OPTION_KEY) : options;
+}
+
 int shell_open_fleet(struct shell *shell)
 {
-	unsigned given =
-		options_given(&shell->options) & OPTIONS_CERTIFICATE & shell->verb->options;
+	option_set given = options_given(&shell->options) & options_adhoc(shell->verb);
 	int status = shell_open(shell);
 
 	if (status != STATUS_DONE)
@@ -227,8 +235,8 @@ static int check_usage(const struct shell *shell)
 {
 	const struct verb *verb = shell->verb;
 	/* -c belongs to the command, and does no harm to a verb that reads no configuration. */
-	unsigned known = OPTIONS_COMMON | OPTION_BIT(OPTION_CONFIG) | verb->options;
-	unsigned wrong = options_given(&shell->options) & ~known;
+	option_set known = OPTIONS_COMMON | OPTION_BIT(OPTION_CONFIG) | verb->options;
+	option_set wrong = options_given(&shell->options) & ~known;
 	const char *timeout = option_value(&shell->options, OPTION_TIMEOUT);
 	size_t n = shell->options.operands.n;
 	int id;

@@ -9,6 +9,8 @@
 
 #include "text.h"
 
+#define HELP_COLUMN 28
+
 const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_HELP] = {"help", 'h', 0, NULL, "show this"},
 	[OPTION_VERSION] = {"version", 0, 0, NULL, "show the version"},
@@ -20,6 +22,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_TIMEOUT] = {"timeout", 0, 0, "SECONDS", "give up after so long (default 3600)"},
 	[OPTION_DRY_RUN] = {"dry-run", 0, 0, NULL, "say what would be done and change nothing"},
 	[OPTION_FORCE] = {"force", 0, 0, NULL, "renew what is not due; overwrite files that exist"},
+	[OPTION_MUST_RENEW_BEFORE] = {"must-renew-before", 0, 0, "TIME",
+		"also what would come due before 14d, 36h, 2026-12-24 or an RFC 3339 time"},
 	[OPTION_SERVER] = {"server", 0, 0, "URL",
 		"the CA: directory URL, letsencrypt or letsencrypt-staging"},
 	[OPTION_CA_FILE] = {"ca-file", 0, 0, "FILE",
@@ -27,15 +31,40 @@ const struct option_row option_rows[OPTION_COUNT] = {
 	[OPTION_AGREE_TOS] = {"agree-tos", 0, 0, NULL, "agree to the CA's terms of service"},
 	[OPTION_CONTACT] = {"contact", 0, 1, "URI",
 		"how the CA reaches you, such as mailto:ops@example.org"},
+	[OPTION_EAB_KID] = {"eab-kid", 0, 0, "ID",
+		"external account binding: who you are at the CA"},
+	[OPTION_EAB_HMAC] = {"eab-hmac", 0, 0, "file:PATH|env:NAME|fd:N",
+		"where its MAC key (base64url) is; never the key itself"},
+	[OPTION_EAB_ALG] = {"eab-alg", 0, 0, "ALG", "its MAC: HS256 (default), HS384, HS512"},
+	[OPTION_ACCOUNT_KEY] = {"account-key", 0, 0, "TYPE",
+		"of a new account key: as --key (default ecdsa-p256)"},
 	[OPTION_STATE] = {"state", 0, 0, "DIR", "directory for accounts, keys, certificates"},
 	[OPTION_NAME] = {"name", 0, 0, "NAME",
 		"what the certificate is called (default: its first domain)"},
 	[OPTION_DOMAIN] = {"domain", 'd', 1, "NAME", "a name in the certificate"},
+	[OPTION_CSR] = {"csr", 0, 0, "FILE",
+		"signing request for a key kept elsewhere; names are taken from it"},
 	[OPTION_KEY] = {"key", 0, 1, "TYPE",
-		"ecdsa-p256 (default), ecdsa-p384, rsa-2048, rsa-3072, rsa-4096"},
-	[OPTION_CHALLENGE] = {"challenge", 0, 0, "TYPE", "how names are proved (default http-01)"},
+		"ecdsa-p256 (default), ecdsa-p384, rsa-2048, rsa-3072, rsa-4096; csr, self-signed "
+		"and revoke take the file of a key"},
+	[OPTION_PROFILE] = {"profile", 0, 0, "NAME", "profile the CA must have"},
+	[OPTION_PREFERRED_PROFILE] = {"preferred-profile", 0, 0, "NAME",
+		"profile, if the CA has it"},
+	[OPTION_PREFERRED_CHAIN] = {"preferred-chain", 0, 0, "WHICH",
+		"issuer's common name, sha256:HEX, keyid:HEX or shortest"},
+	[OPTION_CHALLENGE] = {"challenge", 0, 0, "TYPE",
+		"http-01 (default), dns-01, dns-account-01, dns-persist-01, tls-alpn-01"},
 	[OPTION_TARGET] = {"target", 0, 1, "TYPE,OPTION=VALUE,...",
 		"where to deploy, and who answers challenges"},
+	[OPTION_ONLINE] = {"online", 0, 0, NULL, "ask the CA"},
+	[OPTION_YES] = {"yes", 0, 0, NULL, "yes, for good"},
+	[OPTION_REASON] = {"reason", 0, 0, "WHY",
+		"unspecified (default), key-compromise, affiliation-changed, superseded, "
+		"cessation-of-operation"},
+	[OPTION_BY_KEY] = {"by-key", 0, 0, NULL,
+		"sign with the certificate's own key, not the account's"},
+	[OPTION_CERT] = {"cert", 0, 0, "FILE", "the certificate (PEM)"},
+	[OPTION_ACCOUNT] = {"account", 0, 0, "NAME", "account of the configuration"},
 	[OPTION_CN] = {"cn", 0, 0, "NAME",
 		"common name; the certificate's name unless --san is given"},
 	[OPTION_SAN] = {"san", 0, 1, "NAME",
@@ -178,9 +207,9 @@ const char *option_value(const struct options *options, enum option_id id)
 	return options->given[id].n > 0 ? options->given[id].items[0] : NULL;
 }
 
-unsigned options_given(const struct options *options)
+option_set options_given(const struct options *options)
 {
-	unsigned bits = 0;
+	option_set bits = 0;
 	int id;
 
 	for (id = 0; id < OPTION_COUNT; id++)
@@ -189,10 +218,11 @@ unsigned options_given(const struct options *options)
 	return bits;
 }
 
+/* The help beside its name, in lines that end where those of paragraphs do. */
 void option_describe(struct text *out, enum option_id id)
 {
 	const struct option_row *row = &option_rows[id];
-	struct text left = {0};
+	struct text left = {0}, right = {0}, lines = {0};
 
 	if (row->letter != 0)
 		text_printf(&left, "  -%c, --%s", row->letter, row->name);
@@ -200,9 +230,13 @@ void option_describe(struct text *out, enum option_id id)
 		text_printf(&left, "      --%s", row->name);
 	if (row->argument != NULL)
 		text_printf(&left, " %s", row->argument);
-	text_pad(out, text_of(&left), 28);
-	if (left.len >= 28)
-		text_printf(out, "\n%*s", 28, "");
-	text_printf(out, "%s%s\n", row->help, row->repeats ? " (may be repeated)" : "");
+	text_pad(out, text_of(&left), HELP_COLUMN);
+	if (left.len >= HELP_COLUMN)
+		text_printf(out, "\n%*s", HELP_COLUMN, "");
+	text_printf(&right, "%s%s", row->help, row->repeats ? " (may be repeated)" : "");
+	text_add_wrapped(&lines, text_of(&right), HELP_COLUMN, HELP_WIDTH);
+	text_add(out, text_of(&lines) + HELP_COLUMN);
 	text_free(&left);
+	text_free(&right);
+	text_free(&lines);
 }

@@ -5,6 +5,9 @@
 /* The command line, taken apart: options by number, the rest as operands. */
 
 #include <stddef.h>
+#include <stdint.h>
+
+#define HELP_WIDTH 90 /* columns of all help */
 
 enum option_id {
 	OPTION_HELP,
@@ -16,17 +19,33 @@ enum option_id {
 	OPTION_TIMEOUT,
 	OPTION_DRY_RUN,
 	OPTION_FORCE,
+	OPTION_MUST_RENEW_BEFORE,
 	/* instead of a configuration file */
 	OPTION_SERVER,
 	OPTION_CA_FILE,
 	OPTION_AGREE_TOS,
 	OPTION_CONTACT,
+	OPTION_EAB_KID,
+	OPTION_EAB_HMAC,
+	OPTION_EAB_ALG,
+	OPTION_ACCOUNT_KEY,
 	OPTION_STATE,
 	OPTION_NAME,
 	OPTION_DOMAIN,
+	OPTION_CSR,
 	OPTION_KEY,
+	OPTION_PROFILE,
+	OPTION_PREFERRED_PROFILE,
+	OPTION_PREFERRED_CHAIN,
 	OPTION_CHALLENGE,
 	OPTION_TARGET,
+	/* of account show, account deactivate, revoke */
+	OPTION_ONLINE,
+	OPTION_YES,
+	OPTION_REASON,
+	OPTION_BY_KEY,
+	OPTION_CERT,
+	OPTION_ACCOUNT,
 	/* of csr and self-signed */
 	OPTION_CN,
 	OPTION_SAN,
@@ -37,17 +56,24 @@ enum option_id {
 	OPTION_COUNT
 };
 
-#define OPTION_BIT(id) (1u << (id))
+/* A set of options, a bit for each. */
+typedef uint64_t option_set;
+
+#define OPTION_BIT(id) ((option_set)1 << (id))
 #define OPTIONS_COMMON \
 	(OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION) | OPTION_BIT(OPTION_JSON) | \
 		OPTION_BIT(OPTION_QUIET) | OPTION_BIT(OPTION_VERBOSE))
 #define OPTIONS_NETWORK (OPTION_BIT(OPTION_CONFIG) | OPTION_BIT(OPTION_TIMEOUT))
 #define OPTIONS_ACCOUNT \
 	(OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CA_FILE) | OPTION_BIT(OPTION_AGREE_TOS) | \
-		OPTION_BIT(OPTION_CONTACT) | OPTION_BIT(OPTION_STATE))
+		OPTION_BIT(OPTION_CONTACT) | OPTION_BIT(OPTION_EAB_KID) | \
+		OPTION_BIT(OPTION_EAB_HMAC) | OPTION_BIT(OPTION_EAB_ALG) | \
+		OPTION_BIT(OPTION_ACCOUNT_KEY) | OPTION_BIT(OPTION_STATE))
 #define OPTIONS_CERTIFICATE \
 	(OPTIONS_ACCOUNT | OPTION_BIT(OPTION_NAME) | OPTION_BIT(OPTION_DOMAIN) | \
-		OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_CHALLENGE) | OPTION_BIT(OPTION_TARGET))
+		OPTION_BIT(OPTION_CSR) | OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_PROFILE) | \
+		OPTION_BIT(OPTION_PREFERRED_PROFILE) | OPTION_BIT(OPTION_PREFERRED_CHAIN) | \
+		OPTION_BIT(OPTION_CHALLENGE) | OPTION_BIT(OPTION_TARGET))
 
 struct option_row {
 	const char *name;     /* without the dashes */
@@ -78,7 +104,7 @@ void options_free(struct options *options);
 
 int option_given(const struct options *options, enum option_id id);
 const char *option_value(const struct options *options, enum option_id id); /* NULL = not given */
-unsigned options_given(const struct options *options);                      /* as OPTION_BITs */
+option_set options_given(const struct options *options);                      /* as OPTION_BITs */
 /* One line for --help: "  -c, --config FILE   read ...". */
 void option_describe(struct text *out, enum option_id id);
 

@@ -9,7 +9,7 @@
 #include "json.h"
 
 /* Precedence of exit statuses: some failed, failed, later, done. */
-static int status_of(const struct results *results)
+int results_status(const struct results *results)
 {
 	if (results->n_failed > 0)
 		return results->n_done + results->n_later > 0 ? STATUS_SOME_FAILED : STATUS_FAILED;
@@ -183,7 +183,7 @@ int results_say(struct shell *shell, int rc, const struct words *words)
 		if (shell->json)
 			say_json(shell, text);
 		say_all(shell, list, &tally, words);
-		status = status_of(&tally);
+		status = results_status(&tally);
 		/* Something failed that belongs to none of them. */
 		if (rc < 0 && status == STATUS_DONE)
 			status = failure_say(&failure, 0);
@@ -202,6 +202,20 @@ int results_say(struct shell *shell, int rc, const struct words *words)
 
 /* ---- of a verb without a fleet ---- */
 
+const char *results_count(struct results *results, const struct failure *failure)
+{
+	const char *outcome = "done";
+
+	if (failure->status == STATUS_LATER)
+		outcome = "later";
+	else if (failure->status != STATUS_DONE)
+		outcome = "failed";
+	count(results, outcome);
+	if (failure->status != STATUS_DONE)
+		(void)failure_say(failure, 0);
+	return outcome;
+}
+
 void results_add(
 	struct results *results, struct shell *shell, const char *name, const char *key, int rc)
 {
@@ -211,18 +225,8 @@ void results_add(
 	text_add_json(&results->json, name);
 	text_add(&results->json, ",\"key\":");
 	text_add_json(&results->json, key);
-	text_add(&results->json, ",\"outcome\":");
-	if (rc == 0) {
-		results->n_done++;
-		text_add(&results->json, "\"done\",\"error\":null}");
-	} else {
-		const char *outcome = failure.status == STATUS_LATER ? "later" : "failed";
-
-		count(results, outcome);
-		text_printf(
-			&results->json, "\"%s\",\"error\":%s}", outcome, text_of(&failure.json));
-		(void)failure_say(&failure, 0);
-	}
+	text_printf(&results->json, ",\"outcome\":\"%s\",\"error\":%s}",
+		results_count(results, &failure), rc == 0 ? "null" : text_of(&failure.json));
 	failure_free(&failure);
 }
 
@@ -235,5 +239,5 @@ int results_say_own(struct shell *shell, struct results *results)
 		say_json(shell, text_of(&list));
 	text_free(&list);
 	text_free(&results->json);
-	return shell_status(status_of(results));
+	return shell_status(results_status(results));
 }

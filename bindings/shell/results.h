@@ -22,6 +22,10 @@ struct results {
 	size_t n_done, n_failed, n_later;
 };
 
+/* The same for a verb that prints a document of its own: counts, complains, returns the outcome. */
+const char *results_count(struct results *results, const struct failure *failure);
+int results_status(const struct results *results); /* the exit status so far */
+
 void results_add(
 	struct results *results, struct shell *shell, const char *name, const char *key, int rc);
 int results_say_own(struct shell *shell, struct results *results); /* frees it; the exit status */

@@ -32,7 +32,7 @@ struct verb {
 	const char *operands; /* for the usage line: "[NAME...]" */
 	const char *summary;  /* one line, no full stop */
 	const char *details;  /* for --help: paragraphs */
-	unsigned options;     /* OPTION_BITs it takes besides the common ones */
+	option_set options;   /* OPTION_BITs it takes besides the common ones */
 	int max_operands;     /* -1 = any number */
 	int (*run)(struct shell *shell);
 };
@@ -90,6 +90,11 @@ int run_gc(struct shell *shell);
 int run_status(struct shell *shell);
 int run_account_register(struct shell *shell);
 int run_account_show(struct shell *shell);
+int run_account_update(struct shell *shell);
+int run_account_rotate_key(struct shell *shell);
+int run_account_deactivate(struct shell *shell);
+int run_account_orders(struct shell *shell);
+int run_revoke(struct shell *shell);
 int run_target_list(struct shell *shell);
 int run_target_options(struct shell *shell);
 int run_target_test(struct shell *shell);
@@ -97,6 +102,11 @@ int run_csr(struct shell *shell);
 int run_self_signed(struct shell *shell);
 int run_version(struct shell *shell);
 int run_help(struct shell *shell);
+
+/* Every name given is a certificate of the fleet: checked before anything begins. 0 or an exit
+ * status, said. */
+int check_certificates(const struct shell *shell);
+int check_account(const struct shell *shell, const char *name); /* the same of one account */
 
 /* Help for one verb, or for all that begin with that word; how many there are. */
 int help_add(struct text *out, const char *name);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs that do something with the certificates of a configuration: issue, renew, deploy, plan,
- * check, gc. */
+ * check, gc; revoke is in verb_revoke.c. */
 
 #include <string.h>
+#include <time.h>
 
 #include "json.h"
+#include "moment.h"
 #include "results.h"
 #include "shell.h"
 
@@ -25,8 +27,7 @@ static int is_certificate(const struct shell *shell, const char *name)
 	return 0;
 }
 
-/* Every name is checked before anything begins. */
-static int check_names(const struct shell *shell)
+int check_certificates(const struct shell *shell)
 {
 	const struct strings *names = &shell->options.operands;
 	struct text list = {0};
@@ -44,6 +45,24 @@ static int check_names(const struct shell *shell)
 		names->items[wrong], list.len > 0 ? text_of(&list) : "none");
 	text_free(&list);
 	return status;
+}
+
+/* What issue, renew and plan begin with. A mistake in the time is told before anything is read. */
+static int open_renewal(struct shell *shell)
+{
+	const char *before = option_value(&shell->options, OPTION_MUST_RENEW_BEFORE);
+	int64_t at = 0;
+	int rc, status;
+
+	if (before != NULL && moment_parse(&at, before, (int64_t)time(NULL)) < 0)
+		return say_usage(shell, "--must-renew-before takes a time such as " MOMENT_FORMS
+			", not \"%s\"", before);
+	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
+	    (status = check_certificates(shell)) != STATUS_DONE)
+		return status;
+	if (before != NULL && (rc = certauto_fleet_set_renew_before(shell->fleet, at)) < 0)
+		return say_failure(shell, rc);
+	return STATUS_DONE;
 }
 
 /* ---- plan ---- */
@@ -196,12 +215,9 @@ static int plan_deploy(struct shell *shell)
 
 int run_plan(struct shell *shell)
 {
-	int status;
+	int status = open_renewal(shell);
 
-	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
-	    (status = check_names(shell)) != STATUS_DONE)
-		return status;
-	return plan_renew(shell);
+	return status == STATUS_DONE ? plan_renew(shell) : status;
 }
 
 /* ---- what changes something ---- */
@@ -237,9 +253,8 @@ int run_issue(struct shell *shell)
 	    (options_given(&shell->options) & OPTIONS_CERTIFICATE) == 0)
 		return say_usage(shell,
 			"issue needs the NAME of a certificate in the configuration, or --domain "
-			"and what else replaces one");
-	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
-	    (status = check_names(shell)) != STATUS_DONE)
+			"or --csr and what else replaces one");
+	if ((status = open_renewal(shell)) != STATUS_DONE)
 		return status;
 	if (option_given(&shell->options, OPTION_DRY_RUN))
 		return plan_renew(shell);
@@ -251,10 +266,9 @@ int run_issue(struct shell *shell)
 
 int run_renew(struct shell *shell)
 {
-	int status;
+	int status = open_renewal(shell);
 
-	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
-	    (status = check_names(shell)) != STATUS_DONE)
+	if (status != STATUS_DONE)
 		return status;
 	if (option_given(&shell->options, OPTION_DRY_RUN))
 		return plan_renew(shell);
@@ -266,7 +280,7 @@ int run_deploy(struct shell *shell)
 	int status;
 
 	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
-	    (status = check_names(shell)) != STATUS_DONE)
+	    (status = check_certificates(shell)) != STATUS_DONE)
 		return status;
 	if (option_given(&shell->options, OPTION_DRY_RUN))
 		return plan_deploy(shell);

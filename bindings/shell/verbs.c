@@ -6,9 +6,14 @@
 
 #include "shell.h"
 
-#define RENEW_OPTIONS \
-	(OPTIONS_NETWORK | OPTIONS_CERTIFICATE | OPTION_BIT(OPTION_DRY_RUN) | \
-		OPTION_BIT(OPTION_FORCE))
+#define DEPLOY_OPTIONS (OPTIONS_NETWORK | OPTIONS_CERTIFICATE | OPTION_BIT(OPTION_DRY_RUN))
+#define PLAN_OPTIONS (OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_MUST_RENEW_BEFORE))
+#define RENEW_OPTIONS (DEPLOY_OPTIONS | PLAN_OPTIONS)
+#define ACCOUNT_OPTIONS (OPTIONS_NETWORK | OPTIONS_ACCOUNT)
+#define REVOKE_OPTIONS \
+	(OPTIONS_NETWORK | OPTION_BIT(OPTION_SERVER) | OPTION_BIT(OPTION_CA_FILE) | \
+		OPTION_BIT(OPTION_STATE) | OPTION_BIT(OPTION_ACCOUNT) | OPTION_BIT(OPTION_CERT) | \
+		OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_BY_KEY))
 #define PKI_OPTIONS \
 	(OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_SUBJECT) | OPTION_BIT(OPTION_OUT) | \
 		OPTION_BIT(OPTION_KEY_OUT) | OPTION_BIT(OPTION_FORCE))
@@ -20,28 +25,32 @@
 	"haproxy,socket=/run/haproxy/admin.sock,probe=10.0.0.1:443,10.0.0.2:443: a " \
 	"comma ends a value only when NAME= follows it. Secret options are only " \
 	"pointed to: option=file:PATH, option=env:NAME, option=fd:N. The first " \
-	"target that can answers the challenges; every one that can is deployed to."
+	"target that can answers the challenges; every one that can is deployed to. With " \
+	"--csr FILE the key is kept elsewhere, and the names are those of the request."
 
 const struct verb verbs[] = {
-	{"issue", "NAME... | --domain NAME...", "get certificates and deploy them",
+	{"issue", "NAME... | --domain NAME... | --csr FILE", "get certificates and deploy them",
 		"Issues the certificates NAME of the configuration where there is none yet, none "
 		"that is valid for the names and keys configured, or one that is due for "
 		"renewal; deploys what is not deployed. What is in order is left alone; --force "
-		"issues it again.\n" WITHOUT_FILE,
+		"issues it again, --must-renew-before what would come due before that "
+		"time.\n" WITHOUT_FILE,
 		RENEW_OPTIONS, -1, run_issue},
 	{"renew", "[NAME...]", "do what is due: renew, deploy, finish what an earlier run left",
 		"Renews each certificate of the configuration (or only NAME) that is due: when a "
-		"third of its life is left, half of a life under ten days. Deploys what is "
-		"issued but not deployed, and settles what an interrupted run left behind. Meant "
-		"to be run daily.\n" WITHOUT_FILE,
+		"third of its life is left, half of a life under ten days, or earlier if the CA "
+		"suggests so. Deploys what is issued but not deployed, and settles what an "
+		"interrupted run left behind. --must-renew-before also renews what would come "
+		"due before that time, such as the end of a freeze. Meant to be run "
+		"daily.\n" WITHOUT_FILE,
 		RENEW_OPTIONS, -1, run_renew},
 	{"deploy", "[NAME...]", "deploy what is issued, without asking the CA",
 		"Takes the current certificates to their targets again and proves that they are "
 		"served.\n" WITHOUT_FILE,
-		RENEW_OPTIONS & ~OPTION_BIT(OPTION_FORCE), -1, run_deploy},
+		DEPLOY_OPTIONS, -1, run_deploy},
 	{"plan", "[NAME...]", "say what renew would do now, and why",
 		"Reads the state directory; asks neither the CA nor a target.",
-		OPTIONS_NETWORK | OPTION_BIT(OPTION_FORCE), -1, run_plan},
+		OPTIONS_NETWORK | PLAN_OPTIONS, -1, run_plan},
 	{"status", "", "show the certificates, how long they are valid, where they are",
 		"Reads the state directory; asks neither the CA nor a target.\n" WITHOUT_FILE,
 		OPTIONS_NETWORK | OPTIONS_CERTIFICATE, 0, run_status},
@@ -54,13 +63,39 @@ const struct verb verbs[] = {
 		"on targets, also of certificates that are no longer configured, and stale "
 		"temporary files.",
 		OPTIONS_NETWORK, 0, run_gc},
+	{"revoke", "NAME... | --cert FILE", "revoke certificates at the CA",
+		"Revokes the current certificates of NAME, for all keys, signed by their account "
+		"or with --by-key by their own keys. They are due from then on: renew replaces "
+		"them. After --reason key-compromise a key is not used again.\n"
+		"--cert FILE revokes the certificate in a file, signed by --account NAME of the "
+		"configuration, by the account that --server and --state have, or by the "
+		"certificate's own key, --key FILE: then --server is all that is needed besides.",
+		REVOKE_OPTIONS, -1, run_revoke},
 	{"account register", "[ACCOUNT...]", "find or make the account at the CA",
 		"Looks the account up by its key; makes it if there is none and the terms are "
-		"agreed to. issue does that too when it must.",
-		OPTIONS_NETWORK | OPTIONS_ACCOUNT, -1, run_account_register},
+		"agreed to. issue does that too when it must. A CA that wants to know whose the "
+		"account is has given you an id and a MAC key: --eab-kid and --eab-hmac, the "
+		"latter only pointed to as file:PATH, env:NAME or fd:N.",
+		ACCOUNT_OPTIONS, -1, run_account_register},
 	{"account show", "[ACCOUNT...]", "show the accounts and their URLs",
-		"Reads the state directory; asks no CA.", OPTIONS_NETWORK | OPTIONS_ACCOUNT, -1,
-		run_account_show},
+		"Reads the state directory; asks no CA, but with --online: then status, contacts, "
+		"terms of service and profiles are shown as well.",
+		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_ONLINE), -1, run_account_show},
+	{"account update", "[ACCOUNT...]", "tell the CA the contacts, and agreement to its terms",
+		"The contacts at the CA are replaced by those of the configuration (or --contact); "
+		"without any they are cleared. Where the terms are agreed to, that is said of "
+		"them as they are now.",
+		ACCOUNT_OPTIONS, -1, run_account_update},
+	{"account rotate-key", "[ACCOUNT...]", "replace the account's key",
+		"The new key is of the type configured (or --account-key), and kept before the CA "
+		"hears of it: when its answer is lost, the next run asks which one counts. "
+		"Certificates are not concerned.",
+		ACCOUNT_OPTIONS, -1, run_account_rotate_key},
+	{"account deactivate", "ACCOUNT...", "deactivate the account at the CA, for good",
+		"Needs --yes, as no CA takes it back. Certificates stay valid.",
+		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_YES), -1, run_account_deactivate},
+	{"account orders", "[ACCOUNT...]", "list the account's orders at the CA",
+		"Many CAs keep no such list.", ACCOUNT_OPTIONS, -1, run_account_orders},
 	{"target list", "", "list the types of targets and what they can do", "", 0, 0,
 		run_target_list},
 	{"target options", "TYPE", "list the options of a type of target", "", 0, 1,
@@ -93,7 +128,7 @@ void help_add_verbs(struct text *out)
 		text_printf(out, "%s%s", verb != verbs ? ", " : "", verb->name);
 }
 
-static void add_option_lines(struct text *out, unsigned options)
+static void add_option_lines(struct text *out, option_set options)
 {
 	int id;
 
@@ -111,14 +146,14 @@ static void add_paragraphs(struct text *out, const char *details)
 		len = strcspn(details, "\n");
 		paragraph = memory_copy(details, len);
 		text_add(out, "\n");
-		text_add_wrapped(out, paragraph, 0, 90);
+		text_add_wrapped(out, paragraph, 0, HELP_WIDTH);
 		free(paragraph);
 	}
 }
 
 static void add_verb(struct text *out, const struct verb *verb)
 {
-	unsigned shown = (OPTIONS_COMMON & ~OPTION_BIT(OPTION_VERSION)) | verb->options;
+	option_set shown = (OPTIONS_COMMON & ~OPTION_BIT(OPTION_VERSION)) | verb->options;
 
 	text_printf(out, "usage: certauto %s [OPTION...] %s\n\nTo %s.\n", verb->name,
 		verb->operands, verb->summary);
@@ -138,7 +173,7 @@ static void add_overview(struct text *out)
 		"it back if it is not.\n\n");
 	for (verb = verbs; verb->name != NULL; verb++) {
 		text_add(out, "  ");
-		text_pad(out, verb->name, 18);
+		text_pad(out, verb->name, 20);
 		text_printf(out, "%s\n", verb->summary);
 	}
 	text_add(out, "\nOptions of every verb, before or after it (certauto help VERB lists "

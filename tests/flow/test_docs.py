@@ -69,3 +69,61 @@ def test_docs__every_option_is_on_the_page(binary):
             "allow_key_over_insecure",
         }
         assert [name for name in options if f"`{name}`" not in page and name not in general] == []
+
+
+# ---- docs/acme.md, certauto(1) ----
+
+
+def source(*path):
+    """The text of a file of the sources."""
+    with open(os.path.join(os.path.dirname(TESTS), *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def all_tests():
+    """The name of every test there is, in C and in Python."""
+    found = set()
+    for folder, _, files in os.walk(TESTS):
+        for file in files:
+            if file.endswith((".c", ".py")):
+                text = source(folder, file)
+                found |= set(re.findall(r"^(?:static void|def) (test_\w+)\(", text, re.M))
+    return found
+
+
+def test_docs__each_test_named_for_acme_exists():
+    there = all_tests()
+    rows = [line for line in source("docs", "acme.md").splitlines() if line.startswith("| ")]
+    named = [(row, re.findall(r"`(test_\w+)`", row)) for row in rows]
+    assert sum(len(names) for _, names in named) > 100
+    assert [name for _, names in named for name in names if name not in there] == []
+    # Every row but the heads, and those of what is not done, names one.
+    text = source("docs", "acme.md").split("## What is not done")[0]
+    bare = [
+        row for row, names in named if not names and row in text and not row.startswith("| ---")
+    ]
+    assert all(row.endswith("| Tests |") for row in bare), bare
+
+
+def test_docs__certauto_1_has_every_verb_and_option(binary):
+    page = source("docs", "man", "certauto.1").replace("\\-", "-")
+    listed = subprocess.run([binary, "help"], capture_output=True, text=True, check=True).stdout
+    verbs = re.findall(r"^  ([a-z][a-z -]*?)  +\w", listed, re.M)
+    assert len(verbs) >= 20
+    assert [verb for verb in verbs if f".It Cm {verb}" not in page] == []
+    for verb in verbs:
+        usage = subprocess.run(
+            [binary, "help", *verb.split()], capture_output=True, text=True, check=True
+        ).stdout
+        options = re.findall(r"^  (?:-\w, |    )--([a-z-]+)", usage, re.M)
+        assert len(options) >= 4
+        missing = [name for name in options if not re.search(rf"Fl -{name}\b", page)]
+        assert missing == [], verb
+
+
+def test_docs__every_verb_is_in_the_readme(binary):
+    page = source("README.md")
+    listed = subprocess.run([binary, "help"], capture_output=True, text=True, check=True).stdout
+    words = {verb.split()[0] for verb in re.findall(r"^  ([a-z][a-z -]*?)  +\w", listed, re.M)}
+    row = next(line for line in page.splitlines() if line.startswith("| command |"))
+    assert words - set(re.findall(r"[a-z-]+", row)) == {"version", "help"}

@@ -7,7 +7,7 @@ load helper
 	certauto target list
 	ended 0
 	[[ $output =~ haproxy\ +http-01,\ deploy ]]
-	[[ $output =~ files\ +http-01,\ deploy ]]
+	[[ $output =~ files\ +http-01,\ tls-alpn-01,\ deploy ]]
 	certauto --json target list
 	json '{"type": "haproxy", "capabilities": ["http-01", "deploy"]} in top["targets"]'
 }

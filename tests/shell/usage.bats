@@ -85,8 +85,7 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 }
 
 @test "verbs that do not exist are not known" {
-	for verb in revoke hook "account update" "account rotate-key" "account deactivate" \
-		"target recipe"; do
+	for verb in hook unrevoke "account delete" "target recipe"; do
 		# shellcheck disable=SC2086
 		certauto $verb
 		ended 2
@@ -97,7 +96,7 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 @test "an unknown second word: status 2, and the list" {
 	certauto account dance
 	ended 2
-	complains dance register show
+	complains dance register show update rotate-key deactivate orders
 	certauto target
 	ended 2
 	complains list options test
@@ -141,6 +140,29 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 	done
 }
 
+@test "--must-renew-before takes a time" {
+	for value in "" soon 14 d 14m -3d 1.5d 2026-13-01 2026-02-30 2026-12-24T08:00 \
+		2026-12-24T25:00:00Z 2026-12-24T08:00:00 "2026-12-24 08:00:00Z" \
+		2026-12-24T08:00:00+25:00 9999999d 2026-12-24x 14dd; do
+		for verb in renew plan "issue shop"; do
+			# shellcheck disable=SC2086
+			certauto -c "$PWD/none.json" $verb --must-renew-before "$value"
+			ended 2
+			complains --must-renew-before "\"$value\"" 14d 2026-12-24
+		done
+	done
+	# These are times: what is missing then is the configuration.
+	for value in 0d 14d 36h 2020-01-01 2028-02-29 2026-12-24T08:00:00Z 2026-12-24t08:00:00z \
+		2026-12-24T08:00:00.25Z 2026-12-24T08:00:00+01:00 2026-12-24T08:00:00-09:30; do
+		certauto -c "$PWD/none.json" plan --must-renew-before "$value"
+		ended 2
+		complains none.json
+	done
+	certauto deploy --must-renew-before 14d
+	ended 2
+	complains "takes no option"
+}
+
 @test "words too many are refused" {
 	certauto status shop
 	ended 2
@@ -169,8 +191,9 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 }
 
 @test "a configuration that is not there is named, and nothing is made" {
-	for verb in "issue shop" renew deploy plan status check gc "account register" \
-		"account show" "target test x"; do
+	for verb in "issue shop" renew deploy plan status check gc "revoke shop" \
+		"account register" "account show" "account update" "account rotate-key" \
+		"account deactivate le --yes" "account orders" "target test x"; do
 		# shellcheck disable=SC2086
 		certauto -c "$PWD/none.json" $verb
 		ended 2
