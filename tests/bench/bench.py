@@ -28,6 +28,8 @@ from real.lab import Lab  # noqa: E402
 from real.nginx import Nginx  # noqa: E402
 from real.proc import Server, exit_on_sigterm, wait_until  # noqa: E402
 
+from bench import thousand  # noqa: E402
+
 ROUNDS = 9
 MIB = 1024  # in KiB
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -404,6 +406,27 @@ class Bench:
             ratio = cpu(ours) / cpu(costs["lego"])
             self.add("CPU time, certauto to lego", f"{ratio:.2f} x", "at most 1 x", ratio <= 1)
 
+    def thousand(self):
+        """A thousand orders started together."""
+        got = thousand.run(self.lab.new_folder("thousand"), self.build)
+        each = got.memory_kib / thousand.ORDERS
+        asked = f"{thousand.ORDERS} orders at once"
+        self.add(f"{asked}: issued", str(got.issued), "all", got.failed == 0)
+        self.add(f"{asked}: wall, CPU", f"{got.wall_s:.2f} s, {got.cpu_s:.2f} s", "", True)
+        needed = f"{got.server_s:.2f} s, {got.own_s:.2f} s"
+        self.add(f"{asked}: the CA alone; our keys and signatures alone", needed, "", True)
+        self.add(
+            f"{asked}: wall to the larger of both",
+            f"{got.ratio:.2f} x",
+            "at most 1.3 x",
+            got.ratio <= 1.3,
+        )
+        most = got.counts["connections_max"]
+        self.add(f"{asked}: connections at most", str(most), "at most 8", most <= 8)
+        self.add(f"{asked}: memory for each", f"{each:.1f} KiB", "under 64 KiB", each < 64)
+        leaked = str(got.descriptors)
+        self.add(f"{asked}: descriptors left open", leaked, "0", got.descriptors == 0)
+
     def library(self):
         """Size of the library without its symbols for debuggers."""
         stripped = os.path.join(self.lab.folder, "stripped.so")
@@ -492,6 +515,7 @@ def main():
         bench.requests()
         bench.many_names()
         bench.side_by_side()
+        bench.thousand()
         bench.library()
     print(bench.table())
     if "--write" in sys.argv:
