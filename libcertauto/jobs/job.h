@@ -330,7 +330,10 @@ certauto_job *certauto__child_start(certauto_job *job, const struct certauto__ta
 /* The same for a child that has its own deadline, or its own journal: then it has a record of its
  * own, and nothing of it is in its parent's. */
 certauto_job *certauto__child_start_as(certauto_job *job, const struct certauto__start *start);
-enum { CERTAUTO__CHILD_HELD = 1, CERTAUTO__CHILD_TURN = 2 /* one at a time on the peer */ };
+enum {
+	CERTAUTO__CHILD_HELD = 1,
+	CERTAUTO__CHILD_TURN = 2 /* one at a time on the peer; a held one up to its release */
+};
 void certauto__children_par(certauto_job *job, int par);              /* default 8 */
 /* i-th child of that table; NULL past the end */
 certauto_job *certauto__child(const certauto_job *job, const struct certauto__table *table,

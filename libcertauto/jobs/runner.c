@@ -375,7 +375,6 @@ static void table_through(certauto_job *job)
 		job_wait(job, CERTAUTO__WAIT_HELD);
 		job->timer_at = 0;
 		certauto__loop_timer(job);
-		certauto__peer_give_turn(job);
 		certauto__child_ended(job);
 		return;
 	}

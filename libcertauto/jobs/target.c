@@ -213,10 +213,39 @@ static void present_env_free(void *env)
 	certauto__object_unref(env);
 }
 
+/* For one name there is one place for a certificate of tls-alpn-01 (RFC 8737), whatever orders it
+ * is for: they take turns at it. Where a target has a session, its own peer stays. */
+static int place_peer(certauto_job *job, const certauto_target *target, certauto__peer **peer)
+{
+	static const struct certauto__peer_ops place_ops = {.kind = "place"};
+	const char *challenge = certauto__fact(job, "challenge"),
+		   *record = certauto__fact(job, "record");
+	certauto__buffer key = CERTAUTO__BUFFER(16 * 1024);
+	certauto__peer *place = NULL;
+	int made, rc = 0;
+
+	if (!certauto__text_equal(challenge, "tls-alpn-01") || record == NULL ||
+	    (*peer != NULL && ((*peer)->ops->dress != NULL || (*peer)->ops->judge != NULL)))
+		return 0;
+	certauto__buffer_printf(
+		&key, "%s %s", *peer != NULL ? (*peer)->key : target->label, record);
+	if ((rc = key.rc) == 0)
+		rc = certauto__peer_get(&place, target->object.cx, &place_ops,
+			certauto__buffer_text(&key), 1, &made);
+	certauto__buffer_free(&key);
+	if (rc < 0)
+		return certauto__error_set(certauto__job_error_of(job), rc, target->label, "%s",
+			certauto_error_text(rc));
+	certauto__peer_unref(*peer);
+	*peer = place;
+	return 1;
+}
+
 certauto_job *certauto__present_child(certauto_job *job, const char *key, certauto_target *target)
 {
 	certauto__peer *peer = NULL;
 	certauto_job *child;
+	int turns;
 
 	if (target->row->present == NULL) {
 		certauto__fail(job, CERTAUTO_EUNSUPPORTED, target->label,
@@ -226,8 +255,13 @@ certauto_job *certauto__present_child(certauto_job *job, const char *key, certau
 	}
 	if (child_peer(job, target, &peer) < 0)
 		return NULL;
+	if ((turns = place_peer(job, target, &peer)) < 0) {
+		certauto__peer_unref(peer);
+		return NULL;
+	}
 	child = certauto__child_start(job, target->row->present, key, certauto__object_ref(target),
-		present_env_free, peer, CERTAUTO__CHILD_HELD);
+		present_env_free, peer,
+		CERTAUTO__CHILD_HELD | (turns ? CERTAUTO__CHILD_TURN : 0));
 	certauto__peer_unref(peer);
 	return child;
 }

@@ -360,6 +360,20 @@ def test_tls_alpn__is_answered_by_nginx_beside_its_websites(place, name):
     assert visitor.fingerprints == {certificate}
 
 
+def test_tls_alpn__certificates_that_share_a_name_take_turns(place, name):
+    config = place.config(place.pebble, [name], {"type": "tls-alpn-01", "target": "web"})
+    with open(config, encoding="utf-8") as file:
+        document = json.load(file)
+    shop = document["certificates"].pop("shop")
+    for i in range(7):
+        shared = {**shop, "names": [name, f"n{i}-{name}"]}
+        document["certificates"][f"shop-{i}"] = shared
+    write_config(config, document)
+    done = Certauto(BINARY, config).run("renew")
+    assert done.status == 0, done
+    assert place.leftovers() == []
+
+
 def test_tls_alpn__addresses_are_asked_for_by_their_reverse_name(place):
     with place.sim(offered=("tls-alpn-01",)) as ca:
         names = ["127.0.0.1", "2001:db8::1"]
