@@ -39,6 +39,7 @@ struct certauto_context {
 	int dead;                        /* it has ended: handles that are left can be read and
 	                                    freed */
 	int cancel;                      /* atomic flag, also set in signal handlers */
+	int job_cancels;                 /* atomic: how often that was asked of single jobs */
 	int in_callback;
 	certauto_error error;            /* of the last checked call */
 	struct certauto__object *dead_objects; /* atomic stack, see object.h */

@@ -210,6 +210,14 @@ int certauto__failure(certauto__transfer *t, CURLcode code)
 		failure_described(t, &untrusted, code);
 		advise_trust(t);
 		return CERTAUTO_ETLS;
+	case CURLE_RECV_ERROR:
+		/* Newer versions tell an end without TLS's own goodbye so. */
+		if (strstr(t->slot->why, "unexpected eof") != NULL)
+			return failure_described(t,
+				cause_find(t->header_bytes > 0 ? CURLE_PARTIAL_FILE
+							       : CURLE_GOT_NOTHING),
+				code);
+		return failure_described(t, cause_find(code), code);
 	case CURLE_SSL_CONNECT_ERROR:
 		if (is_cut(t->slot->why))
 			return failure_described(t, &cut, code);

@@ -209,7 +209,7 @@ struct certauto__loop {
 	int64_t last_id;
 	certauto__peer *peers;
 	struct certauto__journal journal;
-	int cancel_seen;
+	int cancel_seen, job_cancels_seen;
 	int unwanted;                    /* a callback has refused to go on with a job */
 	int running;
 };

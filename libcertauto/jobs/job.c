@@ -568,6 +568,7 @@ void certauto_job_cancel(certauto_job *any_job)
 	if (any_job == NULL)
 		return;
 	__atomic_add_fetch(&any_job->cancel, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(&any_job->object.cx->job_cancels, 1, __ATOMIC_ACQ_REL);
 	certauto__loop_wake(certauto__loop_of(any_job->object.cx));
 }
 

@@ -467,11 +467,17 @@ static void loop_http_done(struct certauto__loop *loop)
  * leaves. */
 static void loop_cancel(struct certauto__loop *loop)
 {
+	int all = __atomic_load_n(&loop->cx->cancel, __ATOMIC_ACQUIRE);
+	int single = __atomic_load_n(&loop->cx->job_cancels, __ATOMIC_ACQUIRE);
 	certauto_job *job, *next;
 	int asked;
 
+	/* A thousand jobs are not gone through at each wake-up. */
+	if (!loop->unwanted && all == loop->cancel_seen && single == loop->job_cancels_seen)
+		return;
 	loop->unwanted = 0;
-	loop->cancel_seen = __atomic_load_n(&loop->cx->cancel, __ATOMIC_ACQUIRE);
+	loop->cancel_seen = all;
+	loop->job_cancels_seen = single;
 	for (job = loop->roots; job != NULL; job = next) {
 		next = job->next_root;
 		asked = __atomic_load_n(&job->cancel, __ATOMIC_ACQUIRE) + loop->cancel_seen -
