@@ -165,7 +165,8 @@ static void judge_terms(struct certauto__acme *acme, certauto__exchange *x)
 	    certauto__text_escape(&shown, link.data, link.len) == 0)
 		certauto__error_advise(&x->error,
 			"read the CA's terms of service, %s; to agree to them run: certauto "
-			"account update --agree-tos%s%s",
+			"account update --agree-tos, with each --contact that is to stay where "
+			"there is no configuration%s%s",
 			shown.data, x->error.advice != NULL ? "; " : "",
 			x->error.advice != NULL ? x->error.advice : "");
 	if (shown.len > 0) {
