@@ -9,6 +9,7 @@ import atexit
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -116,3 +117,23 @@ def name():
 def binary():
     """The program under test."""
     return BINARY
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory):
+    """A function: the environment of a program whose clock is wrong by so many seconds."""
+    shim = os.path.join(tmp_path_factory.mktemp("clock"), "wrongclock.so")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wrongclock.c")
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", shim, source], check=True)
+
+    def wrong_by(seconds):
+        """The environment."""
+        # The sanitizer's runtime insists on being the first library, unless told not to.
+        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        return {
+            "LD_PRELOAD": shim,
+            "CLOCK_OFFSET_S": str(seconds),
+            "ASAN_OPTIONS": options.lstrip(":"),
+        }
+
+    return wrong_by

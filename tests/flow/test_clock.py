@@ -1,8 +1,5 @@
 """A wall clock that is wrong: told, and nothing done that would be regretted."""
 
-import os
-import subprocess
-
 import pytest
 from conftest import FlowLab
 from real import tls
@@ -16,26 +13,6 @@ def short_lab():
     """A CA whose certificates live so short that half of their life is less than an hour."""
     with FlowLab(nonce_reject=50, validity_s=LIFE_S) as up:
         yield up
-
-
-@pytest.fixture(scope="module")
-def clock(tmp_path_factory):
-    """A function: the environment of a program whose clock is wrong by so many seconds."""
-    shim = os.path.join(tmp_path_factory.mktemp("clock"), "wrongclock.so")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wrongclock.c")
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", shim, source], check=True)
-
-    def wrong_by(seconds):
-        """The environment."""
-        # The sanitizer's runtime insists on being the first library, unless told not to.
-        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        return {
-            "LD_PRELOAD": shim,
-            "CLOCK_OFFSET_S": str(seconds),
-            "ASAN_OPTIONS": options.lstrip(":"),
-        }
-
-    return wrong_by
 
 
 def issued(lab, name, env=None):
