@@ -137,3 +137,9 @@ def clock(tmp_path_factory):
         }
 
     return wrong_by
+
+
+@pytest.fixture(scope="module", name="tls")
+def _tls(tmp_path_factory):
+    """Who issues the TLS certificates of a simulated CA."""
+    return pki.TestCA(str(tmp_path_factory.mktemp("tls")))

@@ -14,7 +14,7 @@ from conftest import BINARY
 from real import driver
 from real.certauto import Certauto
 from real.lab import Lab
-from real.pki import TestCA, new_key
+from real.pki import new_key
 from real.webroot import Webroot
 from sim.ca import CA, Answer, Fault, problem
 
@@ -28,11 +28,6 @@ def _program(tmp_path_factory):
     """Words on one account, in one process."""
     folder = str(tmp_path_factory.mktemp("driver"))
     return driver.build(folder, BINARY, SOURCE, ["-lmbedcrypto"])
-
-
-@pytest.fixture(scope="module", name="tls")
-def _tls(tmp_path_factory):
-    return TestCA(str(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture(name="ca")

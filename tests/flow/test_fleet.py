@@ -9,17 +9,12 @@ import time
 
 import pytest
 from real.certauto import Certauto, write_config
-from real.pki import TestCA, openssl
+from real.pki import openssl
 from sim.ca import CA, Answer, problem
 
 HOUR, DAY = 3600, 86400
 KEY = "ecdsa-p256"
 MAC = base64.urlsafe_b64encode(b"\x02\xfd" * 16).decode().rstrip("=")
-
-
-@pytest.fixture(scope="module", name="tls")
-def _tls(tmp_path_factory):
-    return TestCA(str(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture(name="ca")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from real import driver
 from real.lab import Lab
-from real.pki import TestCA, new_key, openssl
+from real.pki import new_key, openssl
 from real.webroot import Webroot
 from sim.ca import CA, Answer
 
@@ -28,11 +28,6 @@ WINDOW = {"suggestedWindow": {"start": "2030-01-01T00:00:00Z", "end": "2030-01-0
 def program(tmp_path_factory):
     """The driver of the public API."""
     return driver.build(str(tmp_path_factory.mktemp("driver")), BINARY)
-
-
-@pytest.fixture(scope="module", name="tls")
-def _tls(tmp_path_factory):
-    return TestCA(str(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture(name="ca")

@@ -7,17 +7,12 @@ import time
 
 import pytest
 from real.certauto import Certauto, write_config
-from real.pki import TestCA, openssl
+from real.pki import openssl
 from sim.ca import CA
 
 NAME = "www.example.org"
 MAC = base64.urlsafe_b64encode(b"\x01\xfe" * 24).decode().rstrip("=")
 DAY = 86400
-
-
-@pytest.fixture(scope="module", name="tls")
-def _tls(tmp_path_factory):
-    return TestCA(str(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture(name="ca")
