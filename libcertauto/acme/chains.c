@@ -169,6 +169,16 @@ static certauto__verdict download_rejected(
 	return certauto__fail_with(job, err);
 }
 
+/* Of the CA; without memory for it each chain is checked on its own. */
+static struct certauto__verifier *verifier_of(const certauto_job *job)
+{
+	struct certauto__acme *acme = certauto__acme_of(job);
+
+	if (acme->verifier == NULL)
+		acme->verifier = certauto__verifier_new();
+	return acme->verifier;
+}
+
 /* The chain of an answer, if it is what was asked for. */
 static int chain_take(certauto_job *job, const certauto__exchange *x, certauto__certs **out,
 	certauto_error *err)
@@ -188,7 +198,7 @@ static int chain_take(certauto_job *job, const certauto__exchange *x, certauto__
 	if (rc < 0 ||
 	    (rc = certauto__certs_parse(&certs, data, len, CHAIN_CERTS_MAX, err)) < 0 ||
 	    (rc = certauto__certs_check(certs, NULL, order->req, &order->names,
-		     certauto__clock_now(), 0, err)) < 0) {
+		     certauto__clock_now(), 0, verifier_of(job), err)) < 0) {
 		certauto__certs_free(certs);
 		certauto__error_prefix(err, "the CA's certificate is not accepted");
 		return rc;

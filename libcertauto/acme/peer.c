@@ -263,6 +263,7 @@ static void acme_destroy(certauto__peer *peer)
 	certauto__directory_free(&acme->directory);
 	certauto__limits_free(acme->limits);
 	certauto__acme_next_free(acme);
+	certauto__verifier_free(acme->verifier);
 	certauto__free(acme);
 	peer->state = NULL;
 }

@@ -54,6 +54,7 @@ struct certauto__acme {
 	const certauto_job *rotating;        /* the job that is at it: all others wait in
 	                                        account_wanted */
 
+	struct certauto__verifier *verifier; /* of the chains that come from it; NULL = none yet */
 	struct certauto__limit limits[CERTAUTO__LIMITS];
 	void *lock;                          /* of the account in the store, while it is made */
 

@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "crypto/cert.h"
 #include "crypto/csr.h"
+#include "crypto/verifier.h"
 
 #define CLOCK_SLACK_S 3600     /* our clock and the CA's may differ by that much */
 #define LEFT_MIN_S 3600        /* a certificate that ends sooner is of no use */
@@ -132,7 +133,8 @@ static int check_time(const struct certauto__cert_info *leaf, int64_t now, int64
 
 /* Clients find the issuer by its name, so a signature that fits is not enough. Names are compared
  * as text because CAs change the string type between certificates. */
-static int check_link(const struct certauto__certs *certs, size_t i, certauto_error *err)
+static int check_link(const struct certauto__certs *certs, size_t i,
+	struct certauto__verifier *verifier, certauto_error *err)
 {
 	const struct certauto__cert *cert = certs->items[i], *issuer = certs->items[i + 1];
 	struct certauto__mbed_signed what;
@@ -144,7 +146,7 @@ static int check_link(const struct certauto__certs *certs, size_t i, certauto_er
 			"certificate %zu is that of \"%s\"", i + 1, cert->info.issuer, i + 2,
 			issuer->info.subject);
 	certauto__mbed_crt_signed(&what, &cert->crt);
-	ret = certauto__mbed_verify(&issuer->crt.pk, &what);
+	ret = certauto__verifier_check(verifier, issuer, &what);
 	if (ret == 0)
 		return 0;
 	if (certauto__mbed_error(NULL, ret, CERTAUTO_ECERT, "") == CERTAUTO_ENOMEM)
@@ -176,12 +178,33 @@ static int check_digest(const struct certauto__cert *cert, size_t i, certauto_er
 	}
 }
 
-int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *key,
-	const certauto__req *req, const certauto__list *names, int64_t now, int64_t max_life_s,
+/* The verifier is for the leaf's issuer: the links above are the same from certificate to
+ * certificate, and are known then. */
+static int check_chain(const certauto__certs *certs, struct certauto__verifier *verifier,
 	certauto_error *err)
 {
-	const struct certauto__cert *leaf = certs->items[0];
 	size_t i;
+	int rc;
+
+	if (certs->n > 1 && (rc = check_link(certs, 0, verifier, err)) < 0)
+		return rc;
+	if (!certauto__verifier_knows(verifier, certs)) {
+		for (i = 1; i + 1 < certs->n; i++)
+			if ((rc = check_link(certs, i, NULL, err)) < 0)
+				return rc;
+		certauto__verifier_learn(verifier, certs);
+	}
+	for (i = 0; i < certs->n; i++)
+		if ((rc = check_digest(certs->items[i], i, err)) < 0)
+			return rc;
+	return 0;
+}
+
+int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *key,
+	const certauto__req *req, const certauto__list *names, int64_t now, int64_t max_life_s,
+	struct certauto__verifier *verifier, certauto_error *err)
+{
+	const struct certauto__cert *leaf = certs->items[0];
 	int rc;
 
 	if (key == NULL && req == NULL)
@@ -193,11 +216,5 @@ int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *ke
 	    (rc = check_purpose(leaf, err)) < 0 ||
 	    (rc = check_time(&leaf->info, now, max_life_s, err)) < 0)
 		return rc;
-	for (i = 0; i + 1 < certs->n; i++)
-		if ((rc = check_link(certs, i, err)) < 0)
-			return rc;
-	for (i = 0; i < certs->n; i++)
-		if ((rc = check_digest(certs->items[i], i, err)) < 0)
-			return rc;
-	return 0;
+	return check_chain(certs, verifier, err);
 }

@@ -55,6 +55,11 @@ const char *certauto__pkey_type(const certauto__pkey *key);          /* static *
 int certauto__pkey_is_signer(const certauto__pkey *key);
 /* Unencrypted PKCS#8 PEM ("BEGIN PRIVATE KEY") into a new secret. EUNSUPPORTED for a signer. */
 int certauto__pkey_format(certauto__secret **out, const certauto__pkey *key, certauto_error *err);
+/* Encrypted PKCS#8 PEM ("BEGIN ENCRYPTED PRIVATE KEY") and what it is encrypted with, 24 characters
+ * of base64url, into an empty buffer, which becomes a secret one. The same for the same key every
+ * time. EUNSUPPORTED for a signer. */
+int certauto__pkey_format_encrypted(certauto__buffer *pem_out, certauto__buffer *passphrase_out,
+	const certauto__pkey *key, certauto_error *err);
 /* SubjectPublicKeyInfo DER */
 int certauto__pkey_public_der(certauto__buffer *out, const certauto__pkey *key);
 /* equal public halves: 1 */
@@ -142,10 +147,15 @@ int certauto__certs_has_spki(const certauto__certs *certs, const void *spki, siz
  * CSR's (or key's, when given); SAN set equals names; not CA:TRUE; serverAuth allowed; notBefore <=
  * now + 1 h, notAfter > now + 1 h, (max_life_s > 0: lifetime <= that + 10 %); each certificate
  * signs the one before; signatures not SHA-1 or MD5 (of the leaf and intermediates). CERTAUTO_ECERT
- * says which check failed and with what values. key or req may be NULL, not both. */
+ * says which check failed and with what values. key or req may be NULL, not both. verifier (may be
+ * NULL) is for who checks the chains of one CA again and again: it keeps what was computed for that
+ * CA's key. */
+struct certauto__verifier;
 int certauto__certs_check(const certauto__certs *certs, const certauto__pkey *key,
 	const certauto__req *req, const certauto__list *names, int64_t now, int64_t max_life_s,
-	certauto_error *err);
+	struct certauto__verifier *verifier, certauto_error *err);
+struct certauto__verifier *certauto__verifier_new(void); /* NULL: no memory */
+void certauto__verifier_free(struct certauto__verifier *verifier);
 
 /* ---- making certificates (self-signed, and a small CA for tests and private use) ---- */
 

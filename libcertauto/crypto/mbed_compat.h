@@ -16,6 +16,7 @@
 #include <mbedtls/md.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pk.h>
+#include <mbedtls/pkcs5.h>
 #include <mbedtls/rsa.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
@@ -64,6 +65,34 @@ static inline int certauto__mbed_crt_is_ca(const mbedtls_x509_crt *crt)
 static inline mbedtls_ecp_group_id certauto__mbed_group(const mbedtls_pk_context *pk)
 {
 	return CERTAUTO__MBED_FIELD(mbedtls_pk_ec(*pk), grp).id;
+}
+
+static inline const mbedtls_mpi *certauto__mbed_point_x(const mbedtls_ecp_point *point)
+{
+	return &CERTAUTO__MBED_FIELD(point, X);
+}
+
+/* The curve of a key, the key its base point. mbedtls_ecp_mul() makes a table of multiples for
+ * whatever is a curve's base point, and keeps it with the curve. The constants of our curves are
+ * not owned by the object: the point must not be copied over theirs. */
+static inline int certauto__mbed_based(mbedtls_ecp_group *out, const mbedtls_pk_context *pk)
+{
+	int ret = mbedtls_ecp_group_load(out, certauto__mbed_group(pk));
+
+	if (ret != 0)
+		return ret;
+	mbedtls_ecp_point_init(&out->G);
+	/* 3.6 begins with a table for the base point that was. */
+	CERTAUTO__MBED_FIELD(out, T) = NULL;
+	CERTAUTO__MBED_FIELD(out, T_size) = 0;
+	return mbedtls_ecp_copy(&out->G, &CERTAUTO__MBED_FIELD(mbedtls_pk_ec(*pk), Q));
+}
+
+static inline void certauto__mbed_based_free(mbedtls_ecp_group *group)
+{
+	if (group->id != MBEDTLS_ECP_DP_NONE)
+		mbedtls_ecp_point_free(&group->G);
+	mbedtls_ecp_group_free(group);
 }
 
 static inline int certauto__mbed_sha256(const unsigned char *data, size_t len,
@@ -123,6 +152,27 @@ static inline int certauto__mbed_sign(mbedtls_pk_context *pk, mbedtls_md_type_t 
 #else
 	return mbedtls_pk_sign(pk, md, digest, digest_len, sig, MBEDTLS_PK_SIGNATURE_MAX_SIZE,
 		sig_len, rng, NULL);
+#endif
+}
+
+/* PBKDF2 with HMAC-SHA-256. */
+static inline int certauto__mbed_pbkdf2(const unsigned char *password, size_t password_len,
+	const unsigned char *salt, size_t salt_len, unsigned int iterations, unsigned char *key,
+	uint32_t key_len)
+{
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+	mbedtls_md_context_t md;
+	int ret;
+
+	mbedtls_md_init(&md);
+	if ((ret = mbedtls_md_setup(&md, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), 1)) == 0)
+		ret = mbedtls_pkcs5_pbkdf2_hmac(&md, password, password_len, salt, salt_len,
+			iterations, key_len, key);
+	mbedtls_md_free(&md);
+	return ret;
+#else
+	return mbedtls_pkcs5_pbkdf2_hmac_ext(MBEDTLS_MD_SHA256, password, password_len, salt,
+		salt_len, iterations, key_len, key);
 #endif
 }
 

@@ -112,7 +112,7 @@ int certauto_chain_check(certauto_chain *chain, certauto_key *key, const char *c
 		rc = names[i] != NULL ? certauto__list_add_text(&list, names[i]) : CERTAUTO_EINVAL;
 	if (rc == 0)
 		rc = certauto__certs_check(chain->certs, key->pkey, NULL, &list,
-			certauto__clock_now(), 0, &cx->error);
+			certauto__clock_now(), 0, NULL, &cx->error);
 	certauto__list_free(&list);
 	return certauto__leave(cx, rc);
 }

@@ -53,8 +53,8 @@ class Thousand:
     issued: int
     failed: int
     server_s: float  # what the server alone needed for the same requests
-    own_s: float  # what keys and signatures alone cost
-    check_s: float  # what checking the issued chains alone costs
+    own_s: float  # what of it were keys and signatures of our own
+    verifying_s: float  # and what verifying the CA's
     counts: dict
     said: str
 
@@ -64,9 +64,9 @@ class Thousand:
         return self.wall_s / max(self.server_s, self.own_s)
 
     @property
-    def ratio_with_checks(self):
+    def ratio_with_verifying(self):
         """The same where the CA's signatures, which must be verified, count as our own work."""
-        return self.wall_s / max(self.server_s, self.own_s + self.check_s)
+        return self.wall_s / max(self.server_s, self.own_s + self.verifying_s)
 
 
 def compile_program(folder, build):
@@ -76,7 +76,7 @@ def compile_program(folder, build):
     source = os.path.join(TESTS, "bench", "thousand.c")
     command = [os.environ.get("CC", "cc"), "-O2", "-I" + os.path.join(root, "include"), source]
     library = os.path.join(build, "libcertauto.so")
-    subprocess.run([*command, "-o", out, library, "-Wl,-rpath," + build], check=True)
+    subprocess.run([*command, "-o", out, library, "-Wl,-rpath," + build, "-rdynamic", "-ldl"], check=True)
     return out
 
 
@@ -91,14 +91,11 @@ def run(folder, build, orders=ORDERS, **options):
         )  # fmt: skip
         spent = ca.ask("cpu")["cpu_s"] - spent
         counts = ca.ask("counts")
-    own = subprocess.run(
-        [program, "own", str(orders)], capture_output=True, text=True, timeout=300, check=True
-    )
     if done.returncode != 0:
         raise RuntimeError(f"thousand ended with status {done.returncode}: {done.stderr[-2000:]}")
     numbers = map(int, done.stdout.split())
-    wall, cpu, before, peak, issued, failed, check, fds, fds_after = numbers
+    wall, cpu, own, verifying, before, peak, issued, failed, fds, fds_after = numbers
     return Thousand(
         wall / 1e6, cpu / 1e6, peak - before, fds_after - fds, issued, failed, spent,
-        int(own.stdout) / 1e6, check / 1e6, counts, done.stderr[-2000:],
+        own / 1e6, verifying / 1e6, counts, done.stderr[-2000:],
     )  # fmt: skip

@@ -30,7 +30,7 @@ static int check_at(const char *chain, const certauto__pkey *by, const char *nam
 {
 	certauto__certs *certs = unit_certs(chain);
 	certauto__list list = unit_list(names);
-	int rc = certauto__certs_check(certs, by, NULL, &list, at, max_life_s, err);
+	int rc = certauto__certs_check(certs, by, NULL, &list, at, max_life_s, NULL, err);
 
 	certauto__list_free(&list);
 	certauto__certs_free(certs);
@@ -162,13 +162,13 @@ static void test_check__request_stands_for_its_key(void **state)
 	certauto_error err = { 0 };
 
 	(void)state;
-	assert_int_equal(certauto__certs_check(certs, NULL, req, &names, now, 0, &err), 0);
-	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, &err), 0);
-	unit_refused(certauto__certs_check(certs, NULL, other, &names, now, 0, &err), &err,
+	assert_int_equal(certauto__certs_check(certs, NULL, req, &names, now, 0, NULL, &err), 0);
+	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, NULL, &err), 0);
+	unit_refused(certauto__certs_check(certs, NULL, other, &names, now, 0, NULL, &err), &err,
 		CERTAUTO_ECERT, "that of the request");
-	unit_refused(certauto__certs_check(certs, key, other, &names, now, 0, &err), &err,
+	unit_refused(certauto__certs_check(certs, key, other, &names, now, 0, NULL, &err), &err,
 		CERTAUTO_ECERT, "that of the request");
-	unit_refused(certauto__certs_check(certs, NULL, NULL, &names, now, 0, &err), &err,
+	unit_refused(certauto__certs_check(certs, NULL, NULL, &names, now, 0, NULL, &err), &err,
 		CERTAUTO_EINVAL, "a key or a request");
 	certauto__req_free(req);
 	certauto__req_free(other);

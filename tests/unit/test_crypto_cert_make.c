@@ -63,7 +63,7 @@ static void check_self_signed(const char *key_pem, const char *usage)
 	assert_string_equal(extension(certs, CERTAUTO__OID(MBEDTLS_OID_EXTENDED_KEY_USAGE)),
 		"300a06082b06010505070301");
 	assert_string_equal(extension(certs, CERTAUTO__OID(MBEDTLS_OID_BASIC_CONSTRAINTS)), "3000");
-	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, NULL), 0);
+	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, NULL, NULL), 0);
 	certauto__mbed_crt_signed(&what, &certs->items[0]->crt);
 	assert_int_equal(certauto__mbed_verify(&certs->items[0]->crt.pk, &what), 0);
 	certauto__certs_free(certs);
@@ -214,7 +214,7 @@ static void test_make__signed_by_an_intermediate(void **state)
 	assert_string_equal(leaf->subject, ""); /* the names alone identify */
 	assert_string_equal(leaf->issuer, ca->subject);
 	assert_string_equal(leaf->aki, ca->ski);
-	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, NULL), 0);
+	assert_int_equal(certauto__certs_check(certs, key, req, &names, now, 0, NULL, NULL), 0);
 	certauto__certs_free(certs);
 	certauto__list_free(&names);
 	certauto__req_free(req);

@@ -118,7 +118,7 @@ static int parse_and_check(struct scene *s)
 
 	if (rc == 0)
 		rc = certauto__certs_check(certs, s->key, NULL, &s->names,
-			certauto__clock_from_utc(2026, 6, 1, 0, 0, 0), 0, NULL);
+			certauto__clock_from_utc(2026, 6, 1, 0, 0, 0), 0, NULL, NULL);
 	certauto__certs_free(certs);
 	return rc;
 }
