@@ -1,37 +1,51 @@
 #!/bin/sh
-# Runs unit test programs, all of them even when one fails. One line per program, and all it said
-# when it fails, is killed, or takes longer than LIMIT_S. V=1 shows everything.
+# Runs unit test programs, all of them even when one fails, as many at once as there are
+# processors. One line per program, and all it said when it fails, is killed, or takes longer than
+# LIMIT_S. V=1 shows everything.
 #
 # usage: tests/unit/run.sh PROGRAM...
 set -u
 
 LIMIT_S=300
 
-[ $# -gt 0 ] || { sed -n '5s/^# //p' "$0" >&2; exit 2; }
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-programs=0 tests=0 failed=
-for program; do
-	programs=$((programs + 1))
+# The number of tests that passed, or nothing, goes into a file of the program's own.
+run_one() {
+	said=$results/${1##*/}.said
 	status=0
-	timeout $LIMIT_S "$program" >"$said" 2>&1 </dev/null || status=$?
+	timeout $LIMIT_S "$1" >"$said" 2>&1 </dev/null || status=$?
 	# cmocka ends each group with "[  PASSED  ] 12 test(s)."
 	passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test(s).*/\1/p' "$said" | awk '{ n += $1 } END { print n + 0 }')
-	tests=$((tests + passed))
 	if [ "$status" -ne 0 ] || [ "$passed" -eq 0 ]; then
+		[ "$status" -ne 124 ] || echo "${1##*/}: not done after $LIMIT_S s" >>"$said"
+		echo "[  FAILED  ] ${1##*/}: exit status $status" >>"$said"
 		cat "$said"
-		failed="$failed ${program##*/}"
-		[ "$status" -ne 124 ] || echo "${program##*/}: not done after $LIMIT_S s"
-		echo "[  FAILED  ] ${program##*/}: exit status $status"
+		: >"$results/${1##*/}.failed"
 	else
 		[ "${V:-0}" = 0 ] || cat "$said"
-		printf '[  PASSED  ] %-28s %3d test(s)\n' "${program##*/}" "$passed"
+		printf '[  PASSED  ] %-28s %3d test(s)\n' "${1##*/}" "$passed"
+		echo "$passed" >"$results/${1##*/}.passed"
 	fi
-done
-if [ -n "$failed" ]; then
-	echo "check-unit: FAILED:$failed"
+}
+
+if [ "${1:-}" = --one ]; then
+	results=$2
+	run_one "$3"
+	exit 0
+fi
+[ $# -gt 0 ] || { sed -n '6s/^# //p' "$0" >&2; exit 2; }
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+programs=$#
+for program; do
+	printf '%s\0' "$program"
+done | xargs -0 -n 1 -P "$(nproc)" "$0" --one "$results"
+set -- "$results"/*.failed
+if [ -e "$1" ]; then
+	echo "check-unit: FAILED:$(printf ' %s' "$@" | sed -e "s|$results/||g" -e 's/\.failed//g')"
 	exit 1
 fi
-echo "check-unit: $tests passed, 0 failed, in $programs programs"
+cat "$results"/*.passed | awk -v programs="$programs" '{ n += $1 } END {
+	print "check-unit: " n " passed, 0 failed, in " NR " programs"
+	if (NR != programs) { print "check-unit: FAILED: of " programs " programs"; exit 1 } }'

@@ -7,7 +7,7 @@
 
 #include "crypto/verifier.h"
 
-#define LEAVES 12
+#define LEAVES 4
 
 static const int64_t now = 1780000000;
 static int n_generic;
@@ -73,27 +73,35 @@ static int check(struct certauto__verifier *verifier, const struct ca *ca,
 	return certauto__verifier_check(verifier, ca->certs->items[0], what);
 }
 
-/* As issued: accepted; with any byte of the signature or the last of the body changed: refused, in
- * mbedTLS's words. */
-static void check_leaf(struct certauto__verifier *verifier, const struct ca *ca, int generic)
+/* With any byte of the signature changed it is refused, in mbedTLS's words. */
+static void check_tampered(struct certauto__verifier *verifier, const struct ca *ca,
+	const struct certauto__mbed_signed *what, size_t step)
+{
+	unsigned char *sig = (unsigned char *)what->sig;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < what->sig_len; i += step) {
+		sig[i] ^= 1;
+		ret = check(verifier, ca, what);
+		assert_int_not_equal(ret, 0);
+		assert_int_equal(ret, certauto__mbed_verify(&ca->certs->items[0]->crt.pk, what));
+		sig[i] ^= 1;
+	}
+}
+
+static void check_leaf(struct certauto__verifier *verifier, const struct ca *ca, int generic,
+	int first)
 {
 	certauto__certs *certs = signed_by(ca->key);
 	struct certauto__mbed_signed what;
-	unsigned char *sig;
-	size_t i;
 
 	certauto__mbed_crt_signed(&what, &certs->items[0]->crt);
 	n_generic = 0;
 	assert_int_equal(check(verifier, ca, &what), 0);
 	assert_int_equal(n_generic, generic);
-	sig = (unsigned char *)what.sig;
-	for (i = 0; i < what.sig_len; i += generic ? 64 : 1) {
-		sig[i] ^= 1;
-		assert_int_not_equal(check(verifier, ca, &what), 0);
-		assert_int_equal(check(verifier, ca, &what),
-			certauto__mbed_verify(&ca->certs->items[0]->crt.pk, &what));
-		sig[i] ^= 1;
-	}
+	if (first)
+		check_tampered(verifier, ca, &what, generic ? 64 : 1);
 	what.sig_len--;
 	assert_int_not_equal(check(verifier, ca, &what), 0);
 	what.sig_len++;
@@ -112,8 +120,8 @@ static void check_issuer(const char *pem, int generic)
 	int i;
 
 	assert_non_null(verifier);
-	for (i = 0; i < LEAVES / (generic ? 4 : 1); i++)
-		check_leaf(verifier, &ca, generic);
+	for (i = 0; i < LEAVES; i++)
+		check_leaf(verifier, &ca, generic, i == 0);
 	ca_free(&ca);
 	certauto__verifier_free(verifier);
 }
