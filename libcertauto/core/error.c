@@ -161,7 +161,7 @@ int certauto__error_advise(certauto_error *err, const char *format, ...)
 	char *advice;
 
 	if (err == NULL)
-		return 0;
+		return CERTAUTO_EINVAL;
 	va_start(args, format);
 	advice = error_format(format, args);
 	va_end(args);
@@ -177,7 +177,7 @@ int certauto__error_prefix(certauto_error *err, const char *format, ...)
 	va_list args;
 
 	if (err == NULL)
-		return 0;
+		return CERTAUTO_EINVAL;
 	va_start(args, format);
 	(void)vsnprintf(what, sizeof(what), format, args);
 	va_end(args);

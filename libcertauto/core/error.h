@@ -35,7 +35,9 @@ int certauto__error_set(certauto_error *err, int code, const char *object, const
 	__attribute__((format(printf, 4, 5)));
 int certauto__error_vset(certauto_error *err, int code, const char *object, const char *format,
 	va_list args);
-/* What a person can do; returns the error's code. */
+/* What a person can do; returns the error's code, so that a function may end with it. Where nobody
+ * wants to know (err NULL) the code is lost, but not that there was an error: CERTAUTO_EINVAL. The
+ * same holds for certauto__error_prefix(). */
 int certauto__error_advise(certauto_error *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Puts "what: " in front of the message; returns the code. */

@@ -108,8 +108,8 @@ static void test_error__null_is_fine_everywhere(void **state)
 	assert_int_equal(certauto__error_set(NULL, CERTAUTO_ENET, "x", "y"), CERTAUTO_ENET);
 	assert_int_equal(certauto__error_nomem(NULL), CERTAUTO_ENOMEM);
 	assert_int_equal(certauto__error_errno(NULL, ENOENT, "x", "y"), CERTAUTO_ENOTFOUND);
-	assert_int_equal(certauto__error_advise(NULL, "x"), 0);
-	assert_int_equal(certauto__error_prefix(NULL, "x"), 0);
+	assert_int_equal(certauto__error_advise(NULL, "x"), CERTAUTO_EINVAL);
+	assert_int_equal(certauto__error_prefix(NULL, "x"), CERTAUTO_EINVAL);
 	assert_int_equal(certauto__error_add_subproblem(NULL, "a", "b", "c"), 0);
 	certauto__error_set_problem(NULL, "x");
 	certauto__error_clear(NULL);
