@@ -21,12 +21,14 @@ HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 4 << 20
 
 REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found",
+    200: "OK", 201: "Created", 204: "No Content", 207: "Multi Status",
+    209: "X-NITRO-WARNING", 301: "Moved Permanently", 302: "Found",
     307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict",
     410: "Gone", 411: "Length Required", 413: "Content Too Large",
     415: "Unsupported Media Type", 429: "Too Many Requests", 500: "Internal Server Error",
     502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    599: "Netscaler specific error",
 }  # fmt: skip
 
 FAULTS = {
@@ -252,14 +254,19 @@ class _Connection:
 
 
 class Server:
-    """Listens on 127.0.0.1 and gives each request to respond(method, target, headers, body)."""
+    """Listens on loopback and gives each request to respond(method, target, headers, body).
 
-    def __init__(self, cert, key, respond):
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(cert, key)
-        self._context.set_alpn_protocols(["http/1.1"])
+    Without a certificate it speaks plain HTTP.
+    """
+
+    def __init__(self, cert, key, respond, address=("127.0.0.1", 0)):
+        self._context = None
+        if cert:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(cert, key)
+            self._context.set_alpn_protocols(["http/1.1"])
         self._respond = respond
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(address, backlog=256)
         self.port = self._listener.getsockname()[1]
         self.closing = threading.Event()
         self.wake, self._waker = socket.socketpair()
@@ -317,7 +324,7 @@ class Server:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock = self._context.wrap_socket(
                 raw, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
-            )
+            ) if self._context else raw  # fmt: skip
             thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
             with self._lock:
                 self._threads.add(thread)
@@ -327,7 +334,8 @@ class Server:
     def _serve(self, sock):
         counted = False
         try:
-            sock.do_handshake()
+            if self._context:
+                sock.do_handshake()
             with self._lock:
                 counted = True
                 self.handshakes += 1
