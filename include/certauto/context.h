@@ -79,7 +79,8 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_event_cb(certauto_cont
 	certauto_event_cb cb, void *payload, certauto_free_cb free_cb);
 
 /** Works at most timeout_ms milliseconds: 0 = what is ready, -1 = until no job is left. Returns
- *  early when a signal interrupts the wait. Blocks.
+ *  early when a signal interrupts the wait. Blocks. When the last job has ended, sessions with
+ *  devices are still closed, which takes 5 seconds at most and counts as unfinished.
  *  @return number of unfinished jobs, or CERTAUTO_EBUSY when called inside a callback.
  *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_run(certauto_context *cx, int timeout_ms);

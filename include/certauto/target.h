@@ -91,6 +91,32 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_cleanup(certauto_target *ta
 	const char *challenge, const char *name, const char *token, const char *value,
 	int timeout_ms);
 
+/** Lets the device make a key of a type (CERTAUTO_TARGET_CSR), which never leaves it, and gives the
+ *  signing request for it, to be ordered with; name: the certificate it will be deployed as,
+ *  without a key. *out belongs to the caller. Blocks.
+ *  @return 0; CERTAUTO_EUNSUPPORTED (no CSR, or not that type), or a network code.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_make_csr(certauto_csr **out,
+	certauto_target *target, const char *name, const char *key_type, const char *const *names,
+	size_t n_names, int timeout_ms);
+
+/** The same as a job; *out belongs to the caller (certauto_job_free()). When it has ended well
+ *  certauto_target_dup_csr() gives the request.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_make_csr(certauto_job **out,
+	certauto_target *target, const char *name, const char *key_type, const char *const *names,
+	size_t n_names, int deadline_ms);
+
+/** The request that was made last; *out belongs to the caller.
+ *  @return 0, CERTAUTO_ENOTFOUND (none was made).  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_dup_csr(certauto_csr **out,
+	const certauto_target *target);
+
+/** What the administrator of the device types for an account that can do what certauto does there
+ *  and no more, as the options are set; placeholders where they are not. *out belongs to the caller
+ *  (certauto_mem_free()). No network.
+ *  @return 0, CERTAUTO_EUNSUPPORTED (nothing of the kind for this type).  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_dup_recipe(char **out,
+	const certauto_target *target);
+
 /** Type, and what it can do as it is configured (before any option is set: what its type can).
  *  @since 0.1 */
 CERTAUTO_API const char *certauto_target_type(const certauto_target *target);

@@ -86,7 +86,7 @@ static void add_target(struct check *check, certauto_target *target)
 		if (check->targets[i] == target)
 			return;
 	if (target == NULL)
-		return; /* a challenge whose answer is there for good */
+		return; /* a challenge whose answer is there for good, or a key made here */
 	check->targets[check->n_targets++] = target;
 }
 
@@ -99,7 +99,7 @@ static int gather_targets(struct check *check, certauto_error *err)
 	size_t i, j, n = fleet->n_targets;
 
 	for (i = 0; i < fleet->n_certificates; i++)
-		n += fleet->certificates[i].n_challenges + fleet->certificates[i].n_deploys;
+		n += fleet->certificates[i].n_challenges + fleet->certificates[i].n_deploys + 1;
 	if ((check->targets = certauto__alloc((n + 1) * sizeof(*check->targets))) == NULL)
 		return certauto__error_nomem(err);
 	for (i = 0; i < fleet->n_certificates; i++) {
@@ -108,6 +108,7 @@ static int gather_targets(struct check *check, certauto_error *err)
 			add_target(check, certificate->challenges[j].target);
 		for (j = 0; j < certificate->n_deploys; j++)
 			add_target(check, certificate->deploys[j].target);
+		add_target(check, certificate->maker);
 	}
 	for (i = 0; i < fleet->n_targets; i++)
 		if (certauto__target_check_options(fleet->targets[i], NULL) == 0)
@@ -123,9 +124,7 @@ static void part_ended(certauto_job *job, void *arg)
 	if (rc >= 0)
 		result->outcome = "done";
 	else
-		certauto__result_set(result,
-			rc == CERTAUTO_ERETRY_LATER || rc == CERTAUTO_EBUSY ? "later" : "failed",
-			certauto_job_error(job));
+		certauto__result_set(result, certauto__outcome_of(rc), certauto_job_error(job));
 }
 
 static void object_free(void *object)

@@ -39,6 +39,7 @@ static void certificate_free(struct certauto__certificate *certificate)
 	certauto__list_free(&certificate->names);
 	certauto__list_free(&certificate->keys);
 	certauto__req_free(certificate->csr);
+	certauto_target_free(certificate->maker);
 }
 
 static void fleet_destroy(void *object)

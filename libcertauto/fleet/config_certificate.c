@@ -151,10 +151,11 @@ static int read_csr(const struct certauto__config *config, const struct certauto
 	certauto__buffer text = CERTAUTO__BUFFER(CSR_MAX);
 	int rc;
 
-	if (node == NULL)
+	if (node == NULL || node->type == CERTAUTO__JSON_OBJECT)
 		return 0;
 	if (node->type != CERTAUTO__JSON_STRING || node->len == 0)
-		return certauto__config_fail(config, node, "csr must be the path of a file");
+		return certauto__config_fail(config, node,
+			"csr must be the path of a file, or {\"target\": NAME}");
 	if ((rc = read_file(config, node, &text)) == 0 &&
 	    (rc = certauto__req_parse(&certificate->csr, certauto__buffer_text(&text), text.len,
 		     config->err)) < 0) {
@@ -193,7 +194,7 @@ static int check_csr(const struct certauto__config *config, const struct certaut
 /* ---- targets of a certificate ---- */
 
 static const char *const challenge_keys[] = { "type", "target", "names", NULL };
-static const char *const deploy_keys[] = { "target", NULL };
+static const char *const target_keys[] = { "target", NULL };
 
 /* 1 if object has members besides those in except. */
 static int has_options(const struct certauto__node *object, const char *const *except)
@@ -233,7 +234,8 @@ int certauto__config_is_overridden(const struct certauto__node *top, const char 
 
 	for (node = node != NULL ? node->children : NULL; node != NULL; node = node->next)
 		if (overrides(certauto__node_get(node, "challenge"), challenge_keys, target) ||
-		    overrides(certauto__node_get(node, "deploy"), deploy_keys, target))
+		    overrides(certauto__node_get(node, "deploy"), target_keys, target) ||
+		    overrides(certauto__node_get(node, "csr"), target_keys, target))
 			return 1;
 	return 0;
 }
@@ -456,7 +458,7 @@ static int read_deploy(const struct certauto__config *config, const struct certa
 	struct certauto__use *use = &certificate->deploys[certificate->n_deploys++];
 	int rc;
 
-	if ((rc = make_target(config, entry, deploy_keys, fleet, &use->target)) < 0 ||
+	if ((rc = make_target(config, entry, target_keys, fleet, &use->target)) < 0 ||
 	    (rc = make_label(certificate->deploys, certificate->n_deploys - 1, config)) < 0)
 		return rc;
 	if ((use->target->row->caps & CERTAUTO_TARGET_DEPLOY) == 0)
@@ -483,6 +485,45 @@ static int read_deploys(const struct certauto__config *config, const struct cert
 	for (; entry != NULL; entry = node->type == CERTAUTO__JSON_ARRAY ? entry->next : NULL)
 		if ((rc = read_deploy(config, entry, fleet, certificate)) < 0)
 			return rc;
+	return 0;
+}
+
+/* ---- a key that a target makes ---- */
+
+static int read_maker(const struct certauto__config *config, const struct certauto__node *object,
+	const certauto_fleet *fleet, struct certauto__certificate *certificate)
+{
+	const struct certauto__node *node = certauto__node_get(object, "csr");
+	certauto_target *maker;
+	int rc;
+
+	if (node == NULL || node->type != CERTAUTO__JSON_OBJECT)
+		return 0;
+	if ((rc = make_target(config, node, target_keys, fleet, &certificate->maker)) < 0)
+		return rc;
+	maker = certificate->maker;
+	if (maker->row->csr == NULL || (certauto__target_caps(maker) & CERTAUTO_TARGET_CSR) == 0)
+		return certauto__config_fail(config, node, "target \"%s\" (%s) makes no keys",
+			maker->label, maker->row->name);
+	if (certificate->reuse_key)
+		return certauto__config_fail(config, object,
+			"reuse_key has no meaning with a key that \"%s\" makes: it makes a new "
+			"one each time", maker->label);
+	return 0;
+}
+
+static int check_maker(const struct certauto__config *config, const struct certauto__node *object,
+	const struct certauto__certificate *certificate)
+{
+	const certauto_target *maker = certificate->maker;
+	size_t i;
+
+	for (i = 0; maker != NULL && i < certificate->n_deploys; i++)
+		if (strcmp(certificate->deploys[i].target->label, maker->label) != 0)
+			return certauto__config_fail(config, certauto__node_get(object, "deploy"),
+				"the key of this certificate is made by \"%s\" and stays there: "
+				"it cannot be deployed to \"%s\"", maker->label,
+				certificate->deploys[i].target->label);
 	return 0;
 }
 
@@ -571,7 +612,9 @@ int certauto__config_certificate(const struct certauto__config *config,
 	    (rc = read_names(config, node, certificate)) < 0 ||
 	    (rc = read_keys(config, node, certificate)) < 0 ||
 	    (rc = check_csr(config, node, certificate)) < 0 ||
-	    (rc = read_challenges(config, node, fleet, certificate)) < 0)
+	    (rc = read_challenges(config, node, fleet, certificate)) < 0 ||
+	    (rc = read_maker(config, node, fleet, certificate)) < 0 ||
+	    (rc = read_deploys(config, node, fleet, certificate)) < 0)
 		return rc;
-	return read_deploys(config, node, fleet, certificate);
+	return check_maker(config, node, certificate);
 }

@@ -175,6 +175,16 @@ int certauto__view_deployed(const struct certauto__view *view, const char *label
 		certauto__certs_info(view->chain, 0)->fingerprint);
 }
 
+int certauto__view_unsaved(const struct certauto__view *view, const char *label)
+{
+	const struct certauto__target_state *target = certauto__state_find(&view->state, label);
+
+	return target != NULL && view->chain != NULL &&
+		strcmp(target->state, CERTAUTO__STATE_NOT_SAVED) == 0 &&
+		certauto__text_equal(target->fingerprint,
+			certauto__certs_info(view->chain, 0)->fingerprint);
+}
+
 static int same_names(const certauto__list *a, const certauto__list *b)
 {
 	size_t i;
@@ -207,6 +217,21 @@ int certauto__view_same_csr(const struct certauto__view *view,
 	return same;
 }
 
+/* NULL, or how the place of its key differs from what is configured. */
+static const char *key_moved(const struct certauto__view *view,
+	const struct certauto__certificate *certificate)
+{
+	const char *key_on = view->current.key_on;
+
+	if (certificate->maker == NULL)
+		return key_on != NULL ? "its key is to be made here now, not by a target" : NULL;
+	if (key_on == NULL)
+		return "its key is to be made by a target now";
+	if (strcmp(key_on, certificate->maker->label) != 0)
+		return "its key is to be made by another target now";
+	return NULL;
+}
+
 /* NULL, or how what is issued differs from what is configured. */
 static const char *changed(const struct certauto__view *view,
 	const struct certauto__certificate *certificate)
@@ -221,7 +246,7 @@ static const char *changed(const struct certauto__view *view,
 	if (view->current.profile != NULL &&
 	    !certauto__text_equal(view->current.profile, certificate->profile))
 		return "its profile is another one now";
-	return NULL;
+	return key_moved(view, certificate);
 }
 
 /* ---- what ---- */
@@ -234,7 +259,11 @@ static enum certauto__action action_deploy(const struct certauto__view *view,
 	for (i = 0; i < certificate->n_deploys; i++) {
 		if (certauto__view_deployed(view, certificate->deploys[i].label))
 			continue;
-		(void)snprintf(why, why_size, "not deployed to %s", certificate->deploys[i].label);
+		(void)snprintf(why, why_size,
+			certauto__view_unsaved(view, certificate->deploys[i].label)
+				? "%s serves it, but it is not saved there"
+				: "not deployed to %s",
+			certificate->deploys[i].label);
 		return CERTAUTO__DEPLOY;
 	}
 	if (view->journaled) {
@@ -316,6 +345,8 @@ int certauto__lineage_identity(char out[65], const struct certauto__certificate 
 		certificate->account->name, profile != NULL ? profile : "");
 	for (i = 0; i < names.n; i++)
 		certauto__buffer_printf(&text, "%s\n", names.items[i]);
+	if (certificate->maker != NULL)
+		certauto__buffer_printf(&text, "key on %s\n", certificate->maker->label);
 	if (certificate->csr != NULL) {
 		der = certauto__req_der(certificate->csr, &len);
 		certauto__buffer_add(&text, der, len);

@@ -33,6 +33,8 @@ struct certauto__certificate {
 	certauto__list names;
 	certauto__list keys;         /* a lineage each; "csr" alone for an outside CSR */
 	certauto__req *csr;          /* NULL unless outside */
+	certauto_target *maker;      /* shared (+1): makes the keys, which never leave it; NULL = we
+	                                do */
 	int reuse_key;
 	char *profile;               /* NULL = none */
 	int profile_required;
@@ -88,6 +90,8 @@ struct certauto__target_state {
 	char *state;
 	char *fingerprint;       /* that is served, as far as is known; NULL */
 	int64_t checked_at;      /* 0 unknown */
+	int unfinished;          /* an earlier run may have left something there, also when the
+	                            state tells of a newer certificate */
 	certauto_error error;    /* code 0: none */
 };
 
@@ -163,6 +167,8 @@ void certauto__view_free(struct certauto__view *view);
 int64_t certauto__view_renew_at(const struct certauto__view *view);
 /* Is target served with the current generation? */
 int certauto__view_deployed(const struct certauto__view *view, const char *label);
+/* Is target served with it, and it would be gone after a restart of the device? */
+int certauto__view_unsaved(const struct certauto__view *view, const char *label);
 /* 1 if it comes due at that time only because the CA says so. */
 int certauto__view_is_early(const struct certauto__view *view, int64_t now);
 /* Was the current certificate revoked? */
@@ -202,8 +208,21 @@ enum certauto__mode {
 	CERTAUTO__MODE_REVOKE
 };
 
+struct certauto__unsaved {       /* deployed in this run to a target that is finished later */
+	const struct certauto__use *use;         /* borrowed from the fleet, like result */
+	struct certauto__result *result;
+	struct certauto__deployment *deployment; /* what its finish needs of it */
+	char fingerprint[65];
+	certauto__peer *peer;    /* borrowed: to be told from others */
+	int group;               /* it is finished with the others of that number; 0 = not yet */
+	int settled;             /* how that ended is kept */
+	struct certauto__unsaved *next;
+};
+
 struct certauto__run {           /* env of the fleet's job; its children borrow it */
 	certauto_fleet *fleet;   /* shared (+1) */
+	struct certauto__unsaved *unsaved;
+	int n_groups;
 	enum certauto__mode mode;
 	struct certauto__wish wish;
 	int reason, by_key;      /* of a revocation */
@@ -211,6 +230,17 @@ struct certauto__run {           /* env of the fleet's job; its children borrow 
 	size_t n_certificates;
 };
 
+/* finish.c: what was deployed is made permanent, once for each device. Notes one; ENOMEM. */
+int certauto__unsaved_add(struct certauto__run *run, const struct certauto__use *use,
+	struct certauto__deployment *deployment, const char *fingerprint,
+	struct certauto__result *result);
+void certauto__unsaved_free(struct certauto__run *run);
+/* A step of the fleet's job, or its undo: nothing but what was noted and not begun yet. */
+certauto__verdict certauto__unsaved_ask(certauto_job *job, certauto__exchange *x);
+/* At its end: what never came to its turn. */
+void certauto__unsaved_ended(certauto_job *job, struct certauto__run *run);
+
+#define CERTAUTO__LOCK_CERT "cert" /* scope of the locks of lineages */
 /* "<name>-<key>": of journal and lock. size at least 160. */
 void certauto__lineage_id(char *out, size_t size, const char *name, const char *key);
 
@@ -225,5 +255,7 @@ void certauto__guard_ended(certauto_job *job, void *lineage);
 
 void certauto__result_set(struct certauto__result *result, const char *outcome,
 	const certauto_error *error);
+/* "later" where the code says that something has to be waited for, else "failed". */
+const char *certauto__outcome_of(int code);
 
 #endif

@@ -11,8 +11,6 @@
 #include "fleet/lineage.h"
 #include "fleet/run.h"
 
-#define LOCK_SCOPE "cert"
-
 /* ---- what it hangs on ---- */
 
 void *certauto__lineage_new(struct certauto__run *run,
@@ -50,6 +48,7 @@ void certauto__lineage_free(void *arg)
 	certauto__view_free(&lineage->view);
 	certauto_order_free(lineage->order);
 	certauto__pkey_free(lineage->own_key);
+	certauto__free(lineage->request);
 	certauto__free(lineage->question.id);
 	certauto__renewal_free(&lineage->question.renewal);
 	certauto__free(lineage->key);
@@ -196,15 +195,18 @@ static size_t release_order(certauto_job *job, struct certauto__lineage *lineage
 	return certauto__children_release(job, &certauto__order_table);
 }
 
-/* Deployments of an earlier run, whatever they were to. */
+/* Deployments of an earlier run, and requests it had made, whatever they were to. */
 static size_t release_all(certauto_job *job, struct certauto__lineage *lineage)
 {
 	const struct certauto__target_row *row;
 	size_t i, n = 0;
 
-	for (i = 0; (row = certauto__target_row_at(certauto__job_cx(job), i)) != NULL; i++)
+	for (i = 0; (row = certauto__target_row_at(certauto__job_cx(job), i)) != NULL; i++) {
 		if (row->deploy != NULL)
 			n += certauto__children_release(job, row->deploy);
+		if (row->csr != NULL)
+			n += certauto__children_release(job, row->csr);
+	}
 	lineage->settled |= n > 0;
 	return n;
 }
@@ -268,6 +270,9 @@ static const struct certauto__step lineage_steps[] = {
 		.flags = CERTAUTO__READS},
 	{.name = "decide", .ask = certauto__lineage_decide, .flags = CERTAUTO__READS},
 	{.name = "leftovers", .ask = certauto__lineage_leftovers},
+	{.name = "request",
+		.ask = certauto__lineage_request_ask,
+		.read = certauto__lineage_request_read},
 	{.name = "draft", .ask = certauto__lineage_draft},
 	{.name = "order", .ask = certauto__lineage_order_ask, .read = certauto__lineage_order_read},
 	{.name = "complete", .ask = certauto__lineage_complete},
@@ -288,9 +293,9 @@ const struct certauto__table certauto__lineage_table = {
 	.revive = certauto__lineage_revive,
 };
 
-static int must_wait(int code)
+const char *certauto__outcome_of(int code)
 {
-	return code == CERTAUTO_ERETRY_LATER || code == CERTAUTO_EBUSY;
+	return code == CERTAUTO_ERETRY_LATER || code == CERTAUTO_EBUSY ? "later" : "failed";
 }
 
 void certauto__result_set(struct certauto__result *result, const char *outcome,
@@ -357,7 +362,7 @@ static void remember_failure(struct certauto__lineage *lineage, const certauto_e
 
 static void result_failed(struct certauto__lineage *lineage, const certauto_error *error)
 {
-	certauto__result_set(lineage->result, must_wait(error->code) ? "later" : "failed", error);
+	certauto__result_set(lineage->result, certauto__outcome_of(error->code), error);
 	if (lineage->ordering && error->code != CERTAUTO_ECANCELED)
 		remember_failure(lineage, error);
 }
@@ -390,7 +395,7 @@ static int lock_call(certauto_job *job, certauto__exchange *x)
 	if (lineage->lock != NULL)
 		return 0;
 	certauto__lineage_id(id, sizeof(id), lineage->certificate->name, lineage->key);
-	return store->row->lock(store, LOCK_SCOPE, id, &lineage->lock, &x->error);
+	return store->row->lock(store, CERTAUTO__LOCK_CERT, id, &lineage->lock, &x->error);
 }
 
 static certauto__verdict lock_ask(certauto_job *job, certauto__exchange *x)
@@ -454,6 +459,5 @@ void certauto__guard_ended(certauto_job *job, void *arg)
 
 	if (lineage->result->outcome == NULL && certauto_job_result(job) < 0)
 		certauto__result_set(lineage->result,
-			must_wait(certauto_job_result(job)) ? "later" : "failed",
-			certauto_job_error(job));
+			certauto__outcome_of(certauto_job_result(job)), certauto_job_error(job));
 }

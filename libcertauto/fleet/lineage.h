@@ -29,10 +29,12 @@ struct certauto__lineage {
 	int64_t blocked_until;       /* the order that is due must wait; 0 = it need not */
 	int stopped;                 /* it is not made, for it would fail as it has before */
 	struct certauto__renewal_question question; /* to the CA */
+	char *request;               /* PEM the target has made; it has the key */
 	struct certauto__revocation revocation;
 	certauto__pkey *own_key;     /* by which it is revoked */
 	certauto_order *order;
 	int ordering;                /* the CA is being asked: a failure is one of the order */
+	int deploying;               /* what an earlier run was deploying is still to be */
 	int issued, deployed, settled;
 	int collected;               /* what the targets' jobs ended with is in view.state */
 	struct certauto__revived *revived;
@@ -47,6 +49,8 @@ certauto__verdict certauto__lineage_renewal_ask(certauto_job *job, certauto__exc
 certauto__verdict certauto__lineage_renewal_first(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_renewal_read(certauto_job *job, certauto__exchange *x);
 /* lineage_issue.c */
+certauto__verdict certauto__lineage_request_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__lineage_request_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_draft(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_order_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__lineage_order_read(certauto_job *job, certauto__exchange *x);
@@ -58,7 +62,7 @@ certauto__verdict certauto__lineage_deploy_read(certauto_job *job, certauto__exc
 /* An order of the certificate's names as a CSR kept has them; in lineage->order. */
 int certauto__lineage_make_order(struct certauto__lineage *lineage,
 	const struct certauto__generation *draft, certauto_error *err);
-/* What a child of an earlier run hangs on, to be undone: an order or a deployment. */
+/* What a child of an earlier run hangs on, to be undone: an order, a deployment, a request. */
 int certauto__lineage_revive(certauto_job *job, const char *table, const char *key,
 	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out);
 /* Takes over how the targets' jobs ended; once. */

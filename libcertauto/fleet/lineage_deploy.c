@@ -13,8 +13,10 @@
 static struct certauto__deployment *bare_deployment(const struct certauto__lineage *lineage,
 	certauto_target *target, const char *generation)
 {
+	const char *key_type = lineage->certificate->csr == NULL ? lineage->key :
+		certauto__deployment_keyless(target, lineage->view.chain);
 	struct certauto__deployment *deployment =
-		certauto__deployment_new(target, lineage->certificate->name, lineage->key);
+		certauto__deployment_new(target, lineage->certificate->name, key_type);
 
 	if (deployment == NULL)
 		return NULL;
@@ -46,6 +48,8 @@ static int fill_deployment(struct certauto__deployment *deployment,
 static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
 	const struct certauto__use *use)
 {
+	const struct certauto__target_state *state =
+		certauto__state_find(&lineage->view.state, use->label);
 	const struct certauto__generation *current = &lineage->view.current;
 	struct certauto__deployment *deployment =
 		bare_deployment(lineage, use->target, current->id);
@@ -57,23 +61,28 @@ static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
 		certauto__deployment_free(deployment);
 		return -1;
 	}
+	deployment->recovering = certauto__record_found(job) ||
+		(state != NULL && state->unfinished);
 	return certauto__deploy_child(job, use->label, deployment) != NULL ? 0 : -1;
 }
 
+/* gc finishes what was begun and begins nothing. */
 static int is_wanted(const struct certauto__lineage *lineage, const struct certauto__use *use)
 {
+	if (lineage->run->mode == CERTAUTO__MODE_SETTLE && !lineage->deploying)
+		return use->target->row->finish != NULL &&
+			certauto__view_unsaved(&lineage->view, use->label);
 	return lineage->deploy_all || !certauto__view_deployed(&lineage->view, use->label);
 }
 
-/* gc finishes what was begun and begins nothing. */
-static size_t count_wanted(const certauto_job *job, const struct certauto__lineage *lineage)
+static size_t count_wanted(const certauto_job *job, struct certauto__lineage *lineage)
 {
 	const char *deploying = certauto__fact_own(job, CERTAUTO__FACT_DEPLOYING);
 	size_t i, n = 0;
 
-	if (lineage->view.chain == NULL || (lineage->run->mode == CERTAUTO__MODE_SETTLE &&
-			!certauto__text_equal(deploying, lineage->view.current.id)))
+	if (lineage->view.chain == NULL)
 		return 0;
+	lineage->deploying = certauto__text_equal(deploying, lineage->view.current.id);
 	for (i = 0; i < lineage->certificate->n_deploys; i++)
 		n += is_wanted(lineage, &lineage->certificate->deploys[i]);
 	return n;
@@ -123,7 +132,8 @@ static const char *state_of(const struct certauto__lineage *lineage, const certa
 	int rc = certauto__child_result(child);
 
 	*fingerprint = wanted;
-	if ((rc == 0 && certauto__job_owes(child)) || (rc < 0 && certauto__job_committed(child)))
+	if ((rc == 0 && certauto__job_owes(child)) || (rc < 0 && certauto__job_committed(child)) ||
+		(rc == 0 && deployment->target->row->finish != NULL))
 		return CERTAUTO__STATE_NOT_SAVED;
 	if (rc == 0)
 		return deployment->proof == CERTAUTO__PROOF_UNPROVED ? CERTAUTO__STATE_UNPROVED :
@@ -138,10 +148,22 @@ static const char *state_of(const struct certauto__lineage *lineage, const certa
 	return rc == CERTAUTO_ECANCELED ? before->state : CERTAUTO__STATE_FAILED;
 }
 
-static int collect_one(certauto_job *job, const certauto_job *child, const char *label)
+/* Where it is finished later, with all that goes to the same device. */
+static int note_unsaved(struct certauto__lineage *lineage, const struct certauto__use *use,
+	const certauto_job *child)
+{
+	if (use->target->row->finish == NULL || certauto__child_result(child) < 0)
+		return 0;
+	return certauto__unsaved_add(lineage->run, use, certauto__job_env(child),
+		certauto__certs_info(lineage->view.chain, 0)->fingerprint, lineage->result);
+}
+
+static int collect_one(certauto_job *job, const certauto_job *child,
+	const struct certauto__use *use)
 {
 	struct certauto__lineage *lineage = certauto__job_env(job);
-	struct certauto__target_state *target = certauto__state_target(&lineage->view.state, label);
+	struct certauto__target_state *target =
+		certauto__state_target(&lineage->view.state, use->label);
 	char *fingerprint = NULL, *state;
 	const char *shown;
 	int rc;
@@ -157,14 +179,14 @@ static int collect_one(certauto_job *job, const certauto_job *child, const char 
 	certauto__error_clear(&target->error);
 	if (certauto__child_result(child) < 0) {
 		certauto__error_copy(&target->error, certauto_job_error(child));
-		certauto__progress(job, lineage->certificate->name, "%s: %s", label,
+		certauto__progress(job, lineage->certificate->name, "%s: %s", use->label,
 			state != NULL ? state : CERTAUTO__STATE_FAILED);
 	} else if (certauto__job_owes(child)) {
 		certauto__error_copy(&target->error, certauto__job_owed_error(child));
 	}
 	certauto__free(state);
 	certauto__free(fingerprint);
-	return rc;
+	return rc < 0 ? rc : note_unsaved(lineage, use, child);
 }
 
 void certauto__lineage_collect(certauto_job *job)
@@ -183,7 +205,7 @@ void certauto__lineage_collect(certauto_job *job)
 		if ((child = child_of(job, &certificate->deploys[i])) == NULL)
 			continue;
 		n++;
-		rc = collect_one(job, child, certificate->deploys[i].label);
+		rc = collect_one(job, child, &certificate->deploys[i]);
 	}
 	if (rc == 0 && n > 0)
 		rc = certauto__lineage_save_state(lineage, &err);
@@ -211,12 +233,7 @@ static certauto__verdict fail_owing(certauto_job *job, const certauto_job *child
 {
 	certauto_error err = {0};
 
-	certauto__error_copy(&err, certauto__job_owed_error(child));
-	if (err.code == 0)
-		certauto__error_set(&err, CERTAUTO_EIO, certauto__job_key(child), "not finished");
-	certauto__error_prefix(&err, "%s serves the new certificate, but it is not saved yet",
-		certauto__job_key(child));
-	certauto__error_advise(&err, "the next run of certauto goes on from here");
+	certauto__unsaved_error(&err, child, certauto__job_key(child));
 	return certauto__fail_with(job, &err);
 }
 
@@ -296,6 +313,19 @@ static int revive_deployment(certauto_job *job, struct certauto__lineage *lineag
 	return rc;
 }
 
+static int revive_request(const struct certauto__lineage *lineage, const char *table,
+	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out)
+{
+	certauto_target *target = lineage->certificate->maker;
+
+	if (target == NULL || strcmp(target->row->csr->name, table) != 0 ||
+	    (target->row->peer != NULL && target->row->peer(target, peer_out, NULL) < 0))
+		return 0;
+	*table_out = target->row->csr;
+	*env_out = target; /* the configuration's, which outlives it */
+	return 1;
+}
+
 int certauto__lineage_revive(certauto_job *job, const char *table, const char *key,
 	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out)
 {
@@ -306,6 +336,8 @@ int certauto__lineage_revive(certauto_job *job, const char *table, const char *k
 		*table_out = &certauto__order_table;
 		return revive_order(job, lineage, env_out, peer_out);
 	}
+	if (revive_request(lineage, table, table_out, env_out, peer_out))
+		return 0;
 	target = target_of(lineage, key);
 	if (target == NULL || target->row->deploy == NULL ||
 	    strcmp(target->row->deploy->name, table) != 0)

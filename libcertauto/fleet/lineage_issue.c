@@ -48,6 +48,11 @@ static int make_draft(struct certauto__lineage *lineage, struct certauto__genera
 		rc = certauto__req_format(&draft->csr, certificate->csr);
 		return rc < 0 ? certauto__error_nomem(err) : 0;
 	}
+	if (certificate->maker != NULL) {
+		draft->key_on = certauto__strdup(certificate->maker->label);
+		rc = certauto__buffer_text_add(&draft->csr, lineage->request);
+		return draft->key_on == NULL || rc < 0 ? certauto__error_nomem(err) : 0;
+	}
 	if ((rc = make_key(lineage, &key, err)) < 0 ||
 	    (rc = certauto__pkey_format(&draft->key, key, err)) < 0 ||
 	    (rc = certauto__req_new(&req, key, &certificate->names, NULL, err)) < 0)
@@ -109,6 +114,59 @@ static int new_draft(certauto_job *job, struct certauto__lineage *lineage, certa
 	}
 	certauto__generation_free(&draft);
 	return rc;
+}
+
+/* ---- request: of a target that makes the key ---- */
+
+certauto__verdict certauto__lineage_request_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__certificate *certificate = lineage->certificate;
+	int there;
+
+	(void)x;
+	if (!lineage->issue || certificate->maker == NULL)
+		return CERTAUTO__NEXT;
+	if (have_draft(job, lineage, &there, certauto__job_error_of(job)) < 0)
+		return CERTAUTO__FAILED;
+	if (there)
+		return CERTAUTO__NEXT;
+	certauto__children_drop(job, certificate->maker->row->csr); /* of an earlier run */
+	if (certauto__csr_facts(job, certificate->name, lineage->key, &certificate->names) < 0 ||
+	    certauto__csr_child(job, certificate->maker) == NULL)
+		return CERTAUTO__FAILED;
+	certauto__progress(job, certificate->name, "%s makes the key", certificate->maker->label);
+	return CERTAUTO__JOIN;
+}
+
+static int keep_request(certauto_job *job, struct certauto__lineage *lineage, certauto_error *err)
+{
+	const struct certauto__certificate *certificate = lineage->certificate;
+	certauto__buffer pem = CERTAUTO__BUFFER(CSR_MAX);
+	int rc;
+
+	rc = certauto__csr_take(job, certificate->maker, &certificate->names, &pem, err);
+	if (rc == 0) {
+		certauto__free(lineage->request);
+		if ((lineage->request = certauto__buffer_take(&pem)) == NULL)
+			rc = certauto__error_nomem(err);
+	}
+	certauto__buffer_free(&pem);
+	return rc;
+}
+
+certauto__verdict certauto__lineage_request_read(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+	const struct certauto__table *table = lineage->certificate->maker->row->csr;
+
+	(void)x;
+	(void)certauto__csr_facts(job, NULL, NULL, NULL);
+	if (certauto__children_errors(job, table) > 0 ||
+	    keep_request(job, lineage, certauto__job_error_of(job)) < 0)
+		return CERTAUTO__FAILED;
+	certauto__children_drop(job, table);
+	return CERTAUTO__NEXT;
 }
 
 /* An order of an earlier run is of no use without the key that was made for it. */

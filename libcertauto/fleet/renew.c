@@ -200,7 +200,13 @@ static certauto__verdict certificates_ask(certauto_job *job, certauto__exchange 
 	return run->n_certificates > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
 }
 
-static certauto__verdict certificates_read(certauto_job *job, certauto__exchange *x)
+static certauto__verdict as_it_is(certauto_job *job, certauto__exchange *x)
+{
+	(void)job, (void)x;
+	return CERTAUTO__NEXT; /* how each went is in its result */
+}
+
+static certauto__verdict results_ask(certauto_job *job, certauto__exchange *x)
 {
 	struct certauto__run *run = certauto__job_env(job);
 
@@ -208,9 +214,14 @@ static certauto__verdict certificates_read(certauto_job *job, certauto__exchange
 	return certauto__results_verdict(job, run->fleet);
 }
 
+/* What was deployed is saved also when the run is stopped: that is short, and leaves nothing half
+ * done. */
 static const struct certauto__step fleet_steps[] = {
 	{ .name = "preflight", .ask = preflight_ask },
-	{ .name = "certificates", .ask = certificates_ask, .read = certificates_read },
+	{ .name = "certificates", .ask = certificates_ask, .read = as_it_is,
+		.undo = certauto__unsaved_ask, .undo_read = as_it_is, .flags = CERTAUTO__ALWAYS },
+	{ .name = "finish", .ask = certauto__unsaved_ask, .read = as_it_is },
+	{ .name = "results", .ask = results_ask },
 };
 
 static const struct certauto__table fleet_table = {
@@ -227,9 +238,16 @@ static void run_free(void *arg)
 
 	if (run == NULL)
 		return;
+	certauto__unsaved_free(run);
 	certauto__free(run->certificates);
 	certauto_fleet_free(run->fleet);
 	certauto__free(run);
+}
+
+static void fleet_ended(certauto_job *job, void *arg)
+{
+	certauto__unsaved_ended(job, certauto__job_env(job));
+	certauto__run_ended(job, arg);
 }
 
 /* Each once, however often it is named: two jobs would wait for one lock. */
@@ -380,7 +398,7 @@ int certauto__fleet_start(certauto_job **out, certauto_fleet *fleet,
 	start.env = run;
 	start.env_free = run_free;
 	start.deadline_ms = work->deadline_ms;
-	start.ended = certauto__run_ended;
+	start.ended = fleet_ended;
 	start.ended_arg = fleet; /* which the run holds */
 	fleet->running = 1;
 	if ((rc = certauto__job_start(out, fleet->object.cx, &start, err)) < 0)

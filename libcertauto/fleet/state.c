@@ -139,11 +139,18 @@ static int replace(char **at, const char *value)
 	return 0;
 }
 
+/* That something may be left there outlives states that say nothing of it. */
 int certauto__target_state_set(struct certauto__target_state *target, const char *state,
 	const char *fingerprint)
 {
 	int rc;
 
+	if (strcmp(state, CERTAUTO__STATE_NOT_SAVED) == 0 ||
+	    strcmp(state, CERTAUTO__STATE_INCONSISTENT) == 0)
+		target->unfinished = 1;
+	else if (strcmp(state, CERTAUTO__STATE_DEPLOYED) == 0 ||
+		 strcmp(state, CERTAUTO__STATE_UNPROVED) == 0)
+		target->unfinished = 0;
 	if ((rc = replace(&target->state, state)) < 0)
 		return rc;
 	return replace(&target->fingerprint, fingerprint);
@@ -218,6 +225,7 @@ static void write_target(certauto__json *w, const struct certauto__target_state 
 	certauto__json_put_text(w, "state", target->state);
 	certauto__json_put_text(w, "fingerprint_sha256", target->fingerprint);
 	put_time(w, "checked_at", target->checked_at);
+	certauto__json_put_bool(w, "unfinished", target->unfinished);
 	certauto__json_key(w, "last_error");
 	certauto__error_write(w, &target->error);
 	certauto__json_object_end(w);
@@ -285,6 +293,13 @@ int certauto__state_save(const struct certauto__lineage_state *state, certauto_s
 	return rc;
 }
 
+static int is_true(const struct certauto__node *object, const char *key)
+{
+	const struct certauto__node *node = certauto__node_get(object, key);
+
+	return node != NULL && node->type == CERTAUTO__JSON_TRUE;
+}
+
 static int read_target(struct certauto__lineage_state *out, const struct certauto__node *node)
 {
 	struct certauto__target_state *target;
@@ -295,15 +310,9 @@ static int read_target(struct certauto__lineage_state *out, const struct certaut
 	if ((target = certauto__state_target(out, name)) == NULL)
 		return CERTAUTO_ENOMEM;
 	target->checked_at = number_of(node, "checked_at");
+	target->unfinished = is_true(node, "unfinished");
 	read_error(&target->error, certauto__node_get(node, "last_error"));
 	return certauto__target_state_set(target, state, text_of(node, "fingerprint_sha256"));
-}
-
-static int is_true(const struct certauto__node *object, const char *key)
-{
-	const struct certauto__node *node = certauto__node_get(object, key);
-
-	return node != NULL && node->type == CERTAUTO__JSON_TRUE;
 }
 
 static int read_renewal(struct certauto__renewal *out, const struct certauto__node *node)

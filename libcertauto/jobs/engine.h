@@ -18,6 +18,7 @@
 #define CERTAUTO__SILENT_MAX 3         /* exchanges without an answer until a peer counts as dead */
 #define CERTAUTO__SILENT_MS 60000      /* and for how long */
 #define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
+#define CERTAUTO__FAREWELL_MS 5000     /* and what a peer is told at the end */
 #define CERTAUTO__CHILDREN_PAR 8
 /* What a command that is on its way to a socket gets to end in after a cancel: HAProxy serves
  * several connections at once, and the undo could overtake a command that was only abandoned. */
@@ -180,6 +181,7 @@ struct certauto_job {
 	char *journal_id, *identity;
 	int dirty;
 	int recorded;                    /* a record is on disk */
+	int found;                       /* an earlier run has left one */
 	int64_t sequence;
 
 	void (*ended)(certauto_job *job, void *arg);
@@ -204,6 +206,8 @@ struct certauto__loop {
 	size_t n_watchers;
 	certauto_job *roots;             /* one reference each */
 	int n_active;                    /* roots that run and are not silent */
+	int n_farewells;                 /* peers that are told something before the loop rests */
+	int parted;                      /* that was begun, and no job has come since */
 	int64_t *done;                   /* ids for next_done */
 	size_t done_first, done_n, done_size;
 	int64_t last_id;
@@ -277,6 +281,8 @@ int certauto__peer_take_turn(certauto_job *job);            /* 1 = has it, 0 = p
 void certauto__peer_heard(certauto_job *job);               /* after an exchange: silence counted */
 certauto_job *certauto__queue_pop(certauto__queue *queue); /* NULL when it is empty */
 void certauto__queue_remove(certauto_job *job);
+/* There is no more work: what peers have to say is begun, once. Returns how many have. */
+int certauto__peers_part(struct certauto__loop *loop);
 
 /* journal */
 /* saves the record of that job */

@@ -149,6 +149,11 @@ void *certauto__job_env(const certauto_job *job)
 	return job->env;
 }
 
+const struct certauto__table *certauto__job_table(const certauto_job *job)
+{
+	return job->table;
+}
+
 certauto_context *certauto__job_cx(const certauto_job *job)
 {
 	return job->object.cx;
@@ -189,6 +194,11 @@ int certauto__undoing(const certauto_job *job)
 int certauto__resumed(const certauto_job *job)
 {
 	return job->resumed;
+}
+
+int certauto__record_found(const certauto_job *job)
+{
+	return job->found;
 }
 
 int64_t certauto__step_age_ms(const certauto_job *job)

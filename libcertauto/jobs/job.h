@@ -181,6 +181,8 @@ certauto_error *certauto__job_error_of(certauto_job *job);
 
 /* what it hangs on, given at the start */
 void *certauto__job_env(const certauto_job *job);
+/* what it is a run of: tells what env is, where several tables share a function */
+const struct certauto__table *certauto__job_table(const certauto_job *job);
 certauto_context *certauto__job_cx(const certauto_job *job);
 certauto_job *certauto__job_parent(const certauto_job *job); /* NULL for a root */
 /* its key among its siblings; a root: its name */
@@ -190,6 +192,8 @@ int certauto__planning(const certauto_job *job);           /* 1: nothing may be 
 int certauto__undoing(const certauto_job *job);
 /* 1: facts of an earlier run were loaded */
 int certauto__resumed(const certauto_job *job);
+/* 1: an earlier run has left a record, be it of another identity */
+int certauto__record_found(const certauto_job *job);
 /* since this step (index) was first asked in this run: patience of polls */
 int64_t certauto__step_age_ms(const certauto_job *job);
 /* times ask ran in this visit, 1 = first */
@@ -257,6 +261,10 @@ struct certauto__peer_ops {
 	certauto__judgement (*judge)(certauto_job *job, certauto__exchange *x);
 	/* Frees what hangs on peer->state. */
 	void (*destroy)(certauto__peer *peer);
+	/* What is said to the peer when the loop has no more work: to log out. A table, env: the
+	 * peer's state; NULL: there is nothing to say. Runs as a silent job; certauto_context_run()
+	 * and blocking calls wait for it, 5 s at most, and its failure is nobody's. */
+	const struct certauto__table *(*farewell)(certauto__peer *peer);
 };
 
 struct certauto__peer {

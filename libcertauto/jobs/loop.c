@@ -351,8 +351,10 @@ int certauto__loop_adopt(struct certauto__loop *loop, certauto_job *root)
 	if (loop->roots != NULL)
 		loop->roots->prev_root = root;
 	loop->roots = certauto__object_ref(root);
-	if (!root->silent)
+	if (!root->silent) {
 		loop->n_active++;
+		loop->parted = 0;
+	}
 	return 0;
 }
 
@@ -484,6 +486,7 @@ static void loop_cancel(struct certauto__loop *loop)
 			job->cancel_base;
 		if (asked > job->cancel_seen && asked > 1) {
 			job->cancel_seen = asked;
+			loop->parted = 1; /* whoever is in such haste does not stay to say so */
 			certauto__object_ref(job);
 			certauto__job_abandon(job, CERTAUTO_ECANCELED);
 			certauto__object_unref(job);
@@ -588,6 +591,15 @@ static int loop_wait(struct certauto__loop *loop, int64_t wait_ms)
 	return n;
 }
 
+/* What is left to say to peers is waited for too, but not while others are at work: then it is not
+ * yet time for it. */
+static int is_over(const struct certauto__loop *loop, const certauto_job *until)
+{
+	if (until != NULL && until->wait != CERTAUTO__WAIT_ENDED)
+		return 0;
+	return loop->n_active > 0 ? until != NULL : loop->n_farewells == 0;
+}
+
 static int loop_run(certauto_context *cx, int64_t timeout_ms, const certauto_job *until)
 {
 	struct certauto__loop *loop = cx->loop;
@@ -598,6 +610,8 @@ static int loop_run(certauto_context *cx, int64_t timeout_ms, const certauto_job
 	for (;;) {
 		loop_cancel(loop);
 		loop_work(loop);
+		if (certauto__peers_part(loop) > 0)
+			loop_work(loop);
 		if (last || cx->ending)
 			break;
 		left = deadline < 0 ? -1 : deadline - certauto__clock_ms();
@@ -605,14 +619,14 @@ static int loop_run(certauto_context *cx, int64_t timeout_ms, const certauto_job
 		 * wake-up that nobody takes would keep the descriptor readable for ever, and one
 		 * that is taken must be acted on. */
 		last = deadline >= 0 && left <= 0;
-		if (until != NULL ? until->wait == CERTAUTO__WAIT_ENDED : loop->n_active == 0)
+		if (is_over(loop, until))
 			last = 1;
 		if (loop_wait(loop, last ? 0 : left) < 0)
 			last = 1;
 	}
 	loop->running = 0;
 	loop_arm(loop);
-	return loop->n_active;
+	return loop->n_active + loop->n_farewells;
 }
 
 /* A callback has freed the context that called it. */

@@ -219,6 +219,47 @@ void certauto__peer_pass(certauto_job *job)
 		certauto__queue_wake(queue, 1);
 }
 
+/* ---- the end of the work ---- */
+
+static void farewell_ended(certauto_job *job, void *arg)
+{
+	struct certauto__loop *loop = arg;
+
+	(void)job;
+	loop->n_farewells--;
+}
+
+/* What cannot be said for lack of memory is left: sessions end by themselves. */
+static void say_farewell(struct certauto__loop *loop, certauto__peer *peer)
+{
+	struct certauto__start start = {
+		.name = peer->key,
+		.env = peer->state,
+		.peer = peer,
+		.deadline_ms = CERTAUTO__FAREWELL_MS,
+		.silent = 1,
+		.ended = farewell_ended,
+		.ended_arg = loop,
+	};
+
+	if (peer->ops->farewell == NULL || (start.table = peer->ops->farewell(peer)) == NULL)
+		return;
+	if (certauto__job_start(NULL, peer->cx, &start, NULL) == 0)
+		loop->n_farewells++;
+}
+
+int certauto__peers_part(struct certauto__loop *loop)
+{
+	certauto__peer *peer;
+
+	if (loop->n_active > 0 || loop->parted || loop->cx->ending)
+		return 0;
+	loop->parted = 1;
+	for (peer = loop->peers; peer != NULL; peer = peer->next)
+		say_farewell(loop, peer);
+	return loop->n_farewells;
+}
+
 /* ---- what answers mean ---- */
 
 static int is_accepted(const certauto_job *job, int status)

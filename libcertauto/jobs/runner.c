@@ -713,7 +713,7 @@ static int adopt_record(certauto_job *job)
 	}
 	if (rc < 0)
 		return rc;
-	job->recorded = 1;
+	job->recorded = job->found = 1;
 	same = certauto__text_equal(identity, job->identity);
 	certauto__free(identity);
 	return same ? certauto__job_adopt_saved(job, saved) : adopt_former(job, saved);
@@ -783,6 +783,8 @@ static void keep_former(certauto_job *job)
 static void start_settling(certauto_job *job)
 {
 	job->rc = 0;
+	/* What it owed was of something else than what comes now: it would be owed for ever. */
+	certauto__list_free(&job->owed);
 	begin_undo(job, CERTAUTO__UNDO_ALL);
 	if (certauto__children_settle(job) == 0 && job->sticky == 0)
 		return;

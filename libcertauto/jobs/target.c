@@ -73,6 +73,7 @@ static void target_destroy(void *object)
 
 	certauto__option_values_free(target->values, target->n_options);
 	certauto__free(target->label);
+	certauto__free(target->csr);
 	if (target->outside_free != NULL)
 		target->outside_free(target->outside);
 }
@@ -168,7 +169,15 @@ void certauto__deployment_free(void *arg)
 	certauto_chain_free(deployment->chain_of);
 	certauto_key_free(deployment->key_of);
 	certauto__list_free(&deployment->names);
+	certauto__list_free(&deployment->superseded);
 	certauto__free(deployment);
+}
+
+const char *certauto__deployment_keyless(const certauto_target *target,
+	const certauto__certs *chain)
+{
+	return target->row->csr != NULL && chain != NULL ? certauto__certs_info(chain, 0)->key_type
+							  : "csr";
 }
 
 const char *certauto__deployment_family(const struct certauto__deployment *deployment)
@@ -208,9 +217,153 @@ certauto_job *certauto__deploy_child(certauto_job *job, const char *key,
 	return child;
 }
 
-static void present_env_free(void *env)
+static void finish_free(void *arg)
+{
+	struct certauto__finish *finish = arg;
+
+	certauto__object_unref(finish->target);
+	certauto__free(finish->deployments);
+	certauto__free(finish);
+}
+
+static struct certauto__finish *finish_new(struct certauto__deployment **deployments,
+	size_t n_deployments)
+{
+	size_t size = n_deployments * sizeof(*deployments);
+	struct certauto__finish *finish = certauto__alloc(sizeof(*finish));
+
+	if (finish == NULL)
+		return NULL;
+	finish->target = certauto__object_ref(deployments[0]->target);
+	finish->n_deployments = n_deployments;
+	if ((finish->deployments = certauto__alloc(size)) == NULL) {
+		finish_free(finish);
+		return NULL;
+	}
+	memcpy(finish->deployments, deployments, size);
+	return finish;
+}
+
+static int record_nothing(void *arg, const char *id, const void *data, size_t len,
+	certauto_error *err)
+{
+	(void)arg, (void)id, (void)data, (void)len, (void)err;
+	return 0;
+}
+
+static int forget_nothing(void *arg, const char *id, certauto_error *err)
+{
+	(void)arg, (void)id, (void)err;
+	return 0;
+}
+
+certauto_job *certauto__finish_child(certauto_job *job, const char *key,
+	struct certauto__deployment **deployments, size_t n_deployments)
+{
+	static const struct certauto__journal nowhere = {
+		.save = record_nothing, .remove = forget_nothing};
+	certauto_target *target = deployments[0]->target;
+	struct certauto__start start = {
+		.table = target->row->finish, .name = key, .journal = &nowhere};
+	certauto_job *child;
+
+	if (child_peer(job, target, &start.peer) < 0)
+		return NULL;
+	start.journal_id = target->row->finish->name;
+	start.env = finish_new(deployments, n_deployments);
+	start.env_free = finish_free;
+	start.one_at_a_time = start.peer != NULL;
+	if (start.env == NULL) {
+		certauto__error_nomem(certauto__job_error_of(job));
+		child = NULL;
+	} else {
+		child = certauto__child_start_as(job, &start);
+	}
+	certauto__peer_unref(start.peer);
+	return child;
+}
+
+void certauto__unsaved_error(certauto_error *out, const certauto_job *child, const char *label)
+{
+	const certauto_error *error = certauto_job_error(child);
+
+	certauto__error_clear(out);
+	certauto__error_copy(out, error != NULL ? error : certauto__job_owed_error(child));
+	if (out->code == 0)
+		certauto__error_set(out, CERTAUTO_EIO, label, "not finished");
+	certauto__error_prefix(
+		out, "%s serves the new certificate, but it is not saved yet", label);
+	certauto__error_advise(out, "the next run of certauto goes on from here");
+}
+
+static void target_env_free(void *env)
 {
 	certauto__object_unref(env);
+}
+
+int certauto__csr_facts(certauto_job *job, const char *name, const char *key_type,
+	const certauto__list *names)
+{
+	certauto__buffer text = CERTAUTO__BUFFER(64 * 1024);
+	size_t i;
+	int rc;
+
+	for (i = 0; name != NULL && i < names->n; i++)
+		certauto__buffer_printf(&text, "%s%s", i > 0 ? "," : "", names->items[i]);
+	certauto__fact_set(job, "name", name);
+	certauto__fact_set(job, "key", name != NULL ? key_type : NULL);
+	certauto__fact_set(job, "names", name != NULL ? certauto__buffer_text(&text) : NULL);
+	rc = text.rc;
+	certauto__buffer_free(&text);
+	return rc < 0 ? certauto__error_nomem(certauto__job_error_of(job)) : 0;
+}
+
+certauto_job *certauto__csr_child(certauto_job *job, certauto_target *target)
+{
+	certauto__peer *peer = NULL;
+	certauto_job *child;
+
+	if (certauto__target_able(target, CERTAUTO_TARGET_CSR, certauto__job_error_of(job)) < 0 ||
+	    child_peer(job, target, &peer) < 0)
+		return NULL;
+	child = certauto__child_start(job, target->row->csr, "csr", certauto__object_ref(target),
+		target_env_free, peer, peer != NULL ? CERTAUTO__CHILD_TURN : 0);
+	certauto__peer_unref(peer);
+	return child;
+}
+
+/* A CA would put into the certificate what the device has put into the request, no more. */
+static int check_request(const certauto_target *target, const certauto__req *req,
+	const certauto__list *names, certauto_error *err)
+{
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		if (!certauto__list_has(certauto__req_names(req), names->items[i]))
+			return certauto__error_set(err, CERTAUTO_EPROTO, target->label,
+				"%s: the request it has made lacks the name %s", target->label,
+				names->items[i]);
+	return 0;
+}
+
+int certauto__csr_take(certauto_job *job, const certauto_target *target,
+	const certauto__list *names, certauto__buffer *out, certauto_error *err)
+{
+	const certauto_job *child = certauto__child(job, target->row->csr, 0);
+	const char *pem = child != NULL ? certauto__fact_own(child, "csr") : NULL;
+	certauto__req *req = NULL;
+	int rc;
+
+	if (pem == NULL)
+		return certauto__error_set(err, CERTAUTO_EPROTO, target->label,
+			"%s: it has made no request", target->label);
+	if ((rc = certauto__req_parse(&req, pem, strlen(pem), err)) < 0)
+		certauto__error_prefix(err, "%s: the request it has made", target->label);
+	else if ((rc = check_request(target, req, names, err)) == 0 &&
+		 certauto__req_format(out, req) < 0)
+		rc = certauto__error_nomem(err);
+	certauto__req_free(req);
+	return rc;
 }
 
 /* For one name there is one place for a certificate of tls-alpn-01 (RFC 8737), whatever orders it
@@ -260,7 +413,7 @@ certauto_job *certauto__present_child(certauto_job *job, const char *key, certau
 		return NULL;
 	}
 	child = certauto__child_start(job, target->row->present, key, certauto__object_ref(target),
-		present_env_free, peer,
+		target_env_free, peer,
 		CERTAUTO__CHILD_HELD | (turns ? CERTAUTO__CHILD_TURN : 0));
 	certauto__peer_unref(peer);
 	return child;

@@ -51,10 +51,18 @@ struct certauto__target_row {
 	const struct certauto__table *present;
 	/* env: struct certauto__deployment */
 	const struct certauto__table *deploy;
+	/* Once for all deployments of a run to one peer, after them: what they did is made
+	 * permanent and what they have replaced is removed. env: struct certauto__finish. NULL:
+	 * each deployment does that itself. */
+	const struct certauto__table *finish;
 	/* env: certauto_target; READS steps only */
 	const struct certauto__table *test;
-	/* NULL unless CSR; env: certauto_target; leaves the fact "csr", PEM */
+	/* NULL unless CSR; env: certauto_target; leaves the fact "csr", PEM. Facts, its own or its
+	 * parent's: "name" of the certificate, "key" its type, "names" with commas between. */
 	const struct certauto__table *csr;
+	/* What the administrator of the device types for an account that can do this and no more;
+	 * with the options as they are set. NULL = there is no such thing. */
+	int (*recipe)(const certauto_target *target, certauto__buffer *out, certauto_error *err);
 	/* Of the proof, at most; 0 = the option timeout_ms. */
 	int64_t patience_ms;
 };
@@ -79,6 +87,7 @@ struct certauto_target {
 	char *label;                            /* name in the config, or the type: for messages */
 	void *outside;                          /* targets/outside.c */
 	void (*outside_free)(void *);
+	char *csr;                              /* PEM of the last request made; public.c */
 };
 
 /* What was proved on the wire. */
@@ -101,12 +110,46 @@ struct certauto__deployment {
 	certauto_chain *chain_of;    /* shared (+1) or NULL: if set, chain is borrowed from it */
 	certauto_key *key_of;        /* the same for key */
 	certauto__list names;        /* of the certificate */
+	int recovering;              /* an earlier run did not get to its end: what it has left is
+	                                looked for */
 	enum certauto__proof proof;  /* result */
+	certauto__list superseded;   /* result: what its finish is to remove, as its target's tables
+	                                name it */
 };
+
+/* What a finish job hangs on: deployments that went well, each with target, name, key_type, n_keys,
+ * recovering and superseded. */
+struct certauto__finish {
+	certauto_target *target;     /* shared (+1): one of the deployments' */
+	struct certauto__deployment **deployments; /* borrowed */
+	size_t n_deployments;
+};
+
+/* Starts the finish of deployments to one peer as a child of job; NULL as certauto__child_start().
+ * A copy of the array is made, the deployments must outlive the child. It has no record: what a
+ * killed one leaves is looked for by the next, which is told that it is recovering. */
+certauto_job *certauto__finish_child(certauto_job *job, const char *key,
+	struct certauto__deployment **deployments, size_t n_deployments);
+/* Why what a target serves is not saved there, or not all is done that was to be done after that:
+ * of an ended deploy or finish child of it. */
+void certauto__unsaved_error(certauto_error *out, const certauto_job *child, const char *label);
+/* Starts the csr table of target as a child of job, whose facts tell what for:
+ * certauto__csr_facts() sets them, or with name NULL takes them away. */
+int certauto__csr_facts(certauto_job *job, const char *name, const char *key_type,
+	const certauto__list *names);
+certauto_job *certauto__csr_child(certauto_job *job, certauto_target *target);
+/* The request such a child was given by the device, as PEM, after the JOIN; it has all of names, or
+ * EPROTO. */
+int certauto__csr_take(certauto_job *job, const certauto_target *target,
+	const certauto__list *names, certauto__buffer *out, certauto_error *err);
 
 struct certauto__deployment *certauto__deployment_new(certauto_target *target, const char *name,
 	const char *key_type);
 void certauto__deployment_free(void *deployment);
+/* The key_type of a deployment without a key: that of the leaf where the target may have made it,
+ * for by that its request was named; else "csr". */
+const char *certauto__deployment_keyless(const certauto_target *target,
+	const certauto__certs *chain);
 /* "ecdsa" or "rsa": of the leaf. */
 const char *certauto__deployment_family(const struct certauto__deployment *deployment);
 

@@ -15,11 +15,14 @@
 #include "store/files.h"
 
 #define FULLCHAIN_MAX (1024 * 1024)
+#define KEY_ON "key.target" /* instead of key.pem: which target has it */
+#define KEY_ON_MAX 256
 
 void certauto__generation_free(struct certauto__generation *generation)
 {
 	certauto__free(generation->id);
 	certauto__secret_free(generation->key);
+	certauto__free(generation->key_on);
 	certauto__buffer_free(&generation->csr);
 	certauto__buffer_free(&generation->fullchain);
 	certauto__list_free(&generation->names);
@@ -107,6 +110,9 @@ int certauto__files_draft(certauto_store *store, const char *name, const char *k
 	    (generation->key != NULL &&
 	     (rc = certauto__file_write(&dir, "key.pem", certauto__secret_data(generation->key),
 		     certauto__secret_len(generation->key), err)) < 0) ||
+	    (generation->key_on != NULL &&
+	     (rc = certauto__file_write(&dir, KEY_ON, generation->key_on,
+		     strlen(generation->key_on), err)) < 0) ||
 	    (rc = certauto__file_write(&dir, "csr.pem", certauto__buffer_text(&generation->csr),
 		     generation->csr.len, err)) < 0 ||
 	    (rc = certauto__dir_sync(&dir, err)) < 0) {
@@ -313,6 +319,22 @@ static int load_chain(const struct certauto__dir *dir, struct certauto__generati
 	return rc;
 }
 
+static int load_key(const struct certauto__dir *dir, struct certauto__generation *out,
+	certauto_error *err)
+{
+	certauto__buffer text = CERTAUTO__BUFFER(KEY_ON_MAX);
+	int rc;
+
+	if (certauto__file_read(dir, KEY_ON, &text, NULL) == 0 && text.len > 0) {
+		out->key_on = certauto__strdup(certauto__buffer_text(&text));
+		rc = out->key_on != NULL ? 0 : certauto__error_nomem(err);
+	} else {
+		rc = certauto__file_read_secret(dir, "key.pem", &out->key, err);
+	}
+	certauto__buffer_free(&text);
+	return rc;
+}
+
 static int load_from(const struct certauto__dir *dir, const char *key_type, int current,
 	struct certauto__generation *out, certauto_error *err)
 {
@@ -320,8 +342,7 @@ static int load_from(const struct certauto__dir *dir, const char *key_type, int 
 
 	if ((rc = certauto__file_read(dir, "csr.pem", &out->csr, err)) < 0)
 		return damaged(rc, dir, "csr.pem", err);
-	if (strcmp(key_type, "csr") != 0 &&
-	    (rc = certauto__file_read_secret(dir, "key.pem", &out->key, err)) < 0)
+	if (strcmp(key_type, "csr") != 0 && (rc = load_key(dir, out, err)) < 0)
 		return damaged(rc, dir, "key.pem", err);
 	rc = load_chain(dir, out, err);
 	if (rc == CERTAUTO_ENOTFOUND && !current) { /* half-made */

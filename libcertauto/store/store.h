@@ -21,7 +21,8 @@
 /* A lineage: one key entry of one certificate. */
 struct certauto__generation {        /* one issued (or half-made) certificate of a lineage */
 	char *id;                    /* "gen-3-1a2b3c4d" */
-	certauto__secret *key;       /* PKCS#8 PEM; NULL for an outside CSR */
+	certauto__secret *key;       /* PKCS#8 PEM; NULL for an outside CSR, or with key_on */
+	char *key_on;                /* target that has made the key and keeps it; NULL = none */
 	certauto__buffer csr;        /* PEM */
 	certauto__buffer fullchain;  /* PEM; empty while half-made */
 	/* meta.json */

@@ -206,7 +206,8 @@ static int deployment_make(struct certauto__deployment **out, certauto_target *t
 	if (key != NULL && !certauto__certs_has_key(chain->certs, key->pkey))
 		return certauto__error_set(err, CERTAUTO_EINVAL, name,
 			"the key is not that of the certificate");
-	deployment = certauto__deployment_new(target, name, key != NULL ? leaf->key_type : "csr");
+	deployment = certauto__deployment_new(target, name,
+		key != NULL ? leaf->key_type : certauto__deployment_keyless(target, chain->certs));
 	if (deployment == NULL)
 		return certauto__error_nomem(err);
 	deployment->chain_of = certauto__object_ref(chain);
@@ -254,6 +255,97 @@ static int journal_id(certauto__buffer *out, const struct certauto__deployment *
 		deployment->key_type, digest);
 }
 
+/* ---- in two halves: where the target's row has a finish ----
+ * What was deployed is made permanent, and what it has replaced is removed, when it is proved. The
+ * record tells a later run that this one has not come to its end. */
+
+#define FACT_DEPLOYED "deployed"
+
+static certauto__verdict delivery_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__deployment *deployment = certauto__job_env(job);
+	certauto__peer *peer = certauto__job_peer(job);
+
+	(void)x;
+	deployment->recovering = certauto__record_found(job);
+	return certauto__child_start(job, deployment->target->row->deploy, deployment->name,
+		       deployment, NULL, peer, peer != NULL ? CERTAUTO__CHILD_TURN : 0) != NULL
+		? CERTAUTO__JOIN
+		: CERTAUTO__FAILED;
+}
+
+static certauto__verdict deployed_ask(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	certauto__fact_set(job, FACT_DEPLOYED, "1");
+	certauto__save_now(job);
+	return CERTAUTO__NEXT;
+}
+
+static certauto__verdict finish_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct certauto__deployment *deployment = certauto__job_env(job);
+
+	(void)x;
+	return certauto__finish_child(job, deployment->name, &deployment, 1) != NULL
+		? CERTAUTO__JOIN
+		: CERTAUTO__FAILED;
+}
+
+static certauto__verdict finish_read(certauto_job *job, certauto__exchange *x)
+{
+	const certauto_target *target =
+		((struct certauto__deployment *)certauto__job_env(job))->target;
+	const certauto_job *child = certauto__child(job, target->row->finish, 0);
+	certauto_error error = {0};
+
+	(void)x;
+	if (certauto__child_result(child) >= 0 && !certauto__job_owes(child))
+		return CERTAUTO__NEXT;
+	certauto__unsaved_error(&error, child, target->label);
+	return certauto__fail_with(job, &error);
+}
+
+static const struct certauto__step delivery_steps[] = {
+	{.name = "deploy", .ask = delivery_ask},
+	{.name = "deployed", .ask = deployed_ask, .flags = CERTAUTO__COMMIT},
+	{.name = "finish", .ask = finish_ask, .read = finish_read},
+};
+
+static int delivery_revive(certauto_job *job, const char *table, const char *key,
+	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out)
+{
+	struct certauto__deployment *deployment = certauto__job_env(job);
+	const struct certauto__target_row *row = deployment->target->row;
+
+	(void)key;
+	if (strcmp(table, row->deploy->name) != 0)
+		return CERTAUTO_ENOTFOUND;
+	*table_out = row->deploy;
+	*env_out = deployment;
+	return row->peer != NULL ? row->peer(deployment->target, peer_out, NULL) : 0;
+}
+
+static const struct certauto__table delivery_table = {
+	.name = "delivery",
+	.steps = delivery_steps,
+	.n_steps = sizeof(delivery_steps) / sizeof(delivery_steps[0]),
+	.revive = delivery_revive,
+};
+
+static void deployment_start(struct certauto__start *start, struct certauto__deployment *deployment)
+{
+	const struct certauto__target_row *row = deployment->target->row;
+
+	start->table = row->finish != NULL ? &delivery_table : row->deploy;
+	start->name = deployment->name;
+	start->env = deployment;
+	start->env_free = certauto__deployment_free;
+	/* Of the two halves each takes its own turn. */
+	start->one_at_a_time = row->peer != NULL && row->finish == NULL;
+	start->identity = certauto__certs_info(deployment->chain, 0)->fingerprint;
+}
+
 static int start_deploy(certauto_job **out, certauto_target *target, const char *name,
 	certauto_chain *chain, certauto_key *key, int deadline_ms, certauto_error *err)
 {
@@ -271,13 +363,8 @@ static int start_deploy(certauto_job **out, certauto_target *target, const char 
 		certauto__buffer_free(&id);
 		return certauto__error_nomem(err);
 	}
-	start.table = target->row->deploy;
-	start.name = name;
-	start.env = deployment;
-	start.env_free = certauto__deployment_free;
-	start.one_at_a_time = target->row->peer != NULL;
+	deployment_start(&start, deployment);
 	start.journal_id = id.data;
-	start.identity = certauto__certs_info(chain->certs, 0)->fingerprint;
 	rc = start_job(out, target, &start, deadline_ms, err);
 	certauto__buffer_free(&id);
 	return rc;
@@ -347,6 +434,195 @@ int certauto_target_test(certauto_target *target, int timeout_ms)
 	return wait_job(job, rc);
 }
 
+/* ---- a request for a key of the device's ---- */
+
+struct requesting {
+	certauto_target *target; /* shared (+1) */
+	char *name, *key_type;
+	certauto__list names;
+};
+
+static void requesting_free(void *env)
+{
+	struct requesting *r = env;
+
+	certauto__object_unref(r->target);
+	certauto__free(r->name);
+	certauto__free(r->key_type);
+	certauto__list_free(&r->names);
+	certauto__free(r);
+}
+
+static certauto__verdict requesting_ask(certauto_job *job, certauto__exchange *x)
+{
+	struct requesting *r = certauto__job_env(job);
+
+	(void)x;
+	if (certauto__csr_facts(job, r->name, r->key_type, &r->names) < 0)
+		return CERTAUTO__FAILED;
+	return certauto__csr_child(job, r->target) != NULL ? CERTAUTO__JOIN : CERTAUTO__FAILED;
+}
+
+static certauto__verdict requesting_read(certauto_job *job, certauto__exchange *x)
+{
+	struct requesting *r = certauto__job_env(job);
+	certauto__buffer pem = CERTAUTO__BUFFER(CERTAUTO__HTTP_DEVICE_MAX);
+	int rc;
+
+	(void)x;
+	if (certauto__children_errors(job, NULL) > 0)
+		return CERTAUTO__FAILED;
+	rc = certauto__csr_take(job, r->target, &r->names, &pem, certauto__job_error_of(job));
+	if (rc == 0) {
+		certauto__free(r->target->csr);
+		if ((r->target->csr = certauto__strdup(certauto__buffer_text(&pem))) == NULL)
+			rc = certauto__error_nomem(certauto__job_error_of(job));
+	}
+	certauto__buffer_free(&pem);
+	return rc == 0 ? CERTAUTO__NEXT : CERTAUTO__FAILED;
+}
+
+static const struct certauto__step requesting_steps[] = {
+	{.name = "request", .ask = requesting_ask, .read = requesting_read},
+};
+
+static const struct certauto__table requesting_table = {
+	.name = "request",
+	.steps = requesting_steps,
+	.n_steps = 1,
+};
+
+/* As certificates have them: lower case, each once. */
+static int add_names(certauto__list *out, const char *const *names, size_t n_names,
+	certauto_error *err)
+{
+	char name[CERTAUTO__NAME_SIZE];
+	const char *why = NULL;
+	size_t i;
+
+	for (i = 0; i < n_names; i++) {
+		if (names[i] == NULL || certauto__name_normal(name, names[i], &why) < 0)
+			return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
+				"\"%.300s\" is not a name a certificate can have: %s",
+				names[i] != NULL ? names[i] : "", why != NULL ? why : "NULL");
+		if (!certauto__list_has(out, name) && certauto__list_add_text(out, name) < 0)
+			return certauto__error_nomem(err);
+	}
+	return 0;
+}
+
+static int start_request(certauto_job **out, struct requesting *r, int deadline_ms,
+	certauto_error *err)
+{
+	struct certauto__start start = {.table = &requesting_table, .name = r->name, .env = r,
+		.env_free = requesting_free};
+
+	return start_job(out, r->target, &start, deadline_ms, err);
+}
+
+static int make_request(certauto_job **out, certauto_target *target, const char *name,
+	const char *key_type, const char *const *names, size_t n_names, int deadline_ms,
+	certauto_error *err)
+{
+	struct requesting *r;
+	int rc;
+
+	if ((rc = certauto__key_type_check(key_type, err)) < 0 ||
+		(rc = certauto__target_able(target, CERTAUTO_TARGET_CSR, err)) < 0 ||
+		(rc = certauto__target_check_options(target, err)) < 0)
+		return rc;
+	if ((r = certauto__alloc(sizeof(*r))) == NULL)
+		return certauto__error_nomem(err);
+	r->target = certauto__object_ref(target);
+	r->name = certauto__strdup(name);
+	r->key_type = certauto__strdup(key_type);
+	if (r->name == NULL || r->key_type == NULL)
+		rc = certauto__error_nomem(err);
+	else
+		rc = add_names(&r->names, names, n_names, err);
+	if (rc == 0)
+		return start_request(out, r, deadline_ms, err);
+	requesting_free(r);
+	return rc;
+}
+
+int certauto_target_start_make_csr(certauto_job **out, certauto_target *target, const char *name,
+	const char *key_type, const char *const *names, size_t n_names, int deadline_ms)
+{
+	certauto_context *cx = certauto_target_context(target);
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL || name == NULL || key_type == NULL || names == NULL || n_names == 0)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
+			"the name of a certificate, a type of key and names are needed");
+	else if ((rc = name_check(cx, name)) == 0)
+		rc = make_request(out, target, name, key_type, names, n_names, deadline_ms,
+			&cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_target_dup_csr(certauto_csr **out, const certauto_target *target)
+{
+	certauto_context *cx = certauto_target_context(target);
+	certauto__req *req = NULL;
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL)
+		rc = CERTAUTO_EINVAL;
+	else if (target->csr == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_ENOTFOUND, target->label,
+			"%s: no request was made", target->label);
+	else if ((rc = certauto__req_parse(&req, target->csr, strlen(target->csr),
+			  &cx->error)) == 0)
+		rc = certauto__csr_wrap(out, cx, req, NULL, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_target_make_csr(certauto_csr **out, certauto_target *target, const char *name,
+	const char *key_type, const char *const *names, size_t n_names, int timeout_ms)
+{
+	certauto_job *job = NULL;
+	int rc;
+
+	if ((rc = may_block(certauto_target_context(target))) < 0)
+		return rc;
+	rc = certauto_target_start_make_csr(
+		&job, target, name, key_type, names, n_names, timeout_ms);
+	if ((rc = wait_job(job, rc)) < 0)
+		return rc;
+	return certauto_target_dup_csr(out, target);
+}
+
+/* ---- recipe ---- */
+
+int certauto_target_dup_recipe(char **out, const certauto_target *target)
+{
+	certauto_context *cx = certauto_target_context(target);
+	certauto__buffer text = CERTAUTO__BUFFER(1024 * 1024);
+	char *given = NULL;
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL)
+		rc = CERTAUTO_EINVAL;
+	else if (target->row->recipe == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EUNSUPPORTED, target->label,
+			"there is no recipe for a target of type \"%s\"", target->row->name);
+	else
+		rc = target->row->recipe(target, &text, &cx->error);
+	if (rc == 0 && (given = certauto__give(certauto__buffer_text(&text), text.len)) == NULL)
+		rc = certauto__error_nomem(&cx->error);
+	if (rc == 0)
+		*out = given;
+	certauto__buffer_free(&text);
+	return certauto__leave(cx, rc);
+}
+
 /* ---- present and cleanup ---- Both take the challenge as arguments, from which the facts of a
  * parent are made: the rows' own tables run below it. cleanup is what undo does there, asked for
  * without a run before it. */
@@ -400,8 +676,11 @@ static certauto__verdict clean_ask(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict clean_read(certauto_job *job, certauto__exchange *x)
 {
-	const int *accept = clean_step(job)->undo_accept;
+	const struct certauto__step *step = clean_step(job);
+	const int *accept = step->undo_accept;
 
+	if (step->undo_read != NULL)
+		return step->undo_read(job, x);
 	for (; accept != NULL && *accept != 0; accept++) {
 		if (x->rc == 0 && x->kind == CERTAUTO__X_HTTP && x->status == *accept)
 			return CERTAUTO__NEXT;

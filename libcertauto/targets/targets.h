@@ -8,5 +8,6 @@
 
 extern const struct certauto__target_row certauto__target_files;
 extern const struct certauto__target_row certauto__target_haproxy;
+extern const struct certauto__target_row certauto__target_netscaler;
 
 #endif

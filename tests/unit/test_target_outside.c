@@ -262,6 +262,23 @@ static void test_target_outside__a_save_that_fails_is_owed(void **state)
 	lab_free(lab);
 }
 
+/* Of one certificate, when the next is deployed: that does it too. */
+static void test_target_outside__what_was_owed_does_not_outlive_the_next_certificate(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {.fail = 'v', .fail_code = CERTAUTO_EBUSY};
+
+	(void)state;
+	assert_int_equal(deploy(lab, &device, "no"), 0);
+	assert_int_equal(lab_n_records(lab), 1);
+	device.fail = 0;
+	device.calls[0] = '\0';
+	assert_int_equal(deploy(lab, &device, "no"), 0);
+	assert_string_equal(device.calls, "onwsxvt");
+	assert_int_equal(lab_n_records(lab), 0);
+	lab_free(lab);
+}
+
 static void test_target_outside__to_be_called_again_needs_a_reason(void **state)
 {
 	struct lab *lab = lab_new();
@@ -477,8 +494,8 @@ static void test_target_outside__a_type_added_is_one_like_ours(void **state)
 	(void)state;
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &device, device_free),
 		0);
-	assert_int_equal(certauto_target_n_types(lab->cx), 3);
-	assert_string_equal(certauto_target_type_name(lab->cx, 2), "device");
+	assert_int_equal(certauto_target_n_types(lab->cx), 4);
+	assert_string_equal(certauto_target_type_name(lab->cx, 3), "device");
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &second, device_free),
 		CERTAUTO_EINVAL);
 	lab_says(lab, "there is a target type \"device\" already");
@@ -516,6 +533,8 @@ int main(void)
 		cmocka_unit_test(
 			test_target_outside__an_undo_that_fails_is_told_with_the_first_reason),
 		cmocka_unit_test(test_target_outside__a_save_that_fails_is_owed),
+		cmocka_unit_test(
+			test_target_outside__what_was_owed_does_not_outlive_the_next_certificate),
 		cmocka_unit_test(test_target_outside__to_be_called_again_needs_a_reason),
 		cmocka_unit_test(test_target_outside__a_key_kept_elsewhere_is_not_there),
 		cmocka_unit_test(test_target_outside__challenges_are_presented_and_cleaned_up),
