@@ -5,4 +5,4 @@
 #include "targets/targets.h"
 
 const struct certauto__target_row *const certauto__target_rows[] = {
-	&certauto__target_files, &certauto__target_haproxy, NULL};
+	&certauto__target_files, &certauto__target_haproxy, &certauto__target_netscaler, NULL};

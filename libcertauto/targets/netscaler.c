@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NetScaler (Citrix ADC) 12.1 and later, through its NITRO API: the row and its options. Sessions
+ * are in netscaler_session.c, calls in netscaler_call.c, the challenge in netscaler_present.c and
+ * netscaler_stateless.c, the certificate in netscaler_deploy.c and what it names, keys made on the
+ * device in netscaler_csr.c, the test in netscaler_test.c. */
+
+#include "targets/netscaler.h"
+
+#include <string.h>
+
+#include "targets/targets.h"
+
+#define PREFIX_MAX 20     /* room for what follows it in a name of 31 */
+#define PATIENCE_MS 20000 /* an update works at once on each of the device's packet engines */
+
+static const struct certauto__option netscaler_options[] = {
+	{.name = "url",
+		.type = CERTAUTO__OPTION_TEXT,
+		.flags = CERTAUTO_OPTION_REQUIRED,
+		.help = "management address, https://HOST[:PORT] (http:// needs insecure)"},
+	{.name = "user",
+		.type = CERTAUTO__OPTION_TEXT,
+		.flags = CERTAUTO_OPTION_REQUIRED,
+		.help = "name of the account; \"certauto target recipe\" tells how to make one"},
+	{.name = "password",
+		.type = CERTAUTO__OPTION_TEXT,
+		.flags = CERTAUTO_OPTION_REQUIRED | CERTAUTO_OPTION_SENSITIVE,
+		.help = "its password"},
+	{.name = "auth",
+		.type = CERTAUTO__OPTION_TEXT,
+		.value = "session",
+		.help = "session = log in once, headers = name and password with each call"},
+	{.name = "vserver",
+		.type = CERTAUTO__OPTION_TEXT,
+		.help = "HTTP virtual server (port 80) that answers http-01 challenges"},
+	{.name = "vserver_type",
+		.type = CERTAUTO__OPTION_TEXT,
+		.help = "its type: lb, cs or vpn, looked up if left out; global = all virtual "
+			"servers answer, none is named"},
+	{.name = "challenge_mode",
+		.type = CERTAUTO__OPTION_TEXT,
+		.value = "policy",
+		.help = "policy = a responder policy for each challenge, stateless = one that "
+			"stays and answers all of this ACME account"},
+	{.name = "priority",
+		.type = CERTAUTO__OPTION_NUMBER,
+		.value = "100",
+		.min = 1,
+		.max = 2147480000,
+		.help = "priority of the first challenge policy; taken ones are passed over"},
+	{.name = "ssl_vserver",
+		.type = CERTAUTO__OPTION_LIST,
+		.help = "SSL virtual servers (lb, cs, vpn) to bind the certificate to; left out: "
+			"it stays bound where it is"},
+	{.name = "sni",
+		.type = CERTAUTO__OPTION_TEXT,
+		.value = "default",
+		.help = "how it is bound: default, sni or both"},
+	{.name = "prefix",
+		.type = CERTAUTO__OPTION_TEXT,
+		.value = "certauto",
+		.help = "what the names of all objects and files begin with"},
+	{.name = "certkey",
+		.type = CERTAUTO__OPTION_TEXT,
+		.help = "name of a certificate-key pair that is there and is to be taken over; "
+			"left out: one is made, named after the certificate"},
+	{.name = "name_max",
+		.type = CERTAUTO__OPTION_NUMBER,
+		.value = "31",
+		.min = 20,
+		.max = 63,
+		.help = "longest name of a certificate-key pair the device takes"},
+	{.name = "folder",
+		.type = CERTAUTO__OPTION_PATH,
+		.help = "folder of keys and certificates; default: /nsconfig/ssl/, or the "
+			"partition's"},
+	{.name = "encrypt_key",
+		.type = CERTAUTO__OPTION_BOOLEAN,
+		.value = "no",
+		.help = "store key files encrypted on the device"},
+	{.name = "domain_check",
+		.type = CERTAUTO__OPTION_BOOLEAN,
+		.value = "no",
+		.help = "let the device refuse a renewal with other names"},
+	{.name = "partition",
+		.type = CERTAUTO__OPTION_TEXT,
+		.help = "admin partition to work in"},
+	{.name = "ha",
+		.type = CERTAUTO__OPTION_TEXT,
+		.value = "follow",
+		.help = "of a pair: follow = go to the primary, stay = refuse a secondary, ignore "
+			"= do not ask"},
+	{.name = "save",
+		.type = CERTAUTO__OPTION_BOOLEAN,
+		.value = "yes",
+		.help = "save the configuration at the end of a run that has changed it"},
+	{.name = NULL}};
+
+/* ---- options ---- */
+
+static int check_word(const certauto_target *target, const char *name, const char *words,
+	certauto_error *err)
+{
+	const char *text = certauto__option_text(target, name);
+	certauto__list list = {0};
+	int rc;
+
+	if (text == NULL)
+		return 0;
+	if (certauto__list_split(&list, words, ',') < 0)
+		rc = certauto__error_nomem(err);
+	else if (certauto__list_has(&list, text))
+		rc = 0;
+	else
+		rc = certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: option \"%s\" is one of %s", target->label, name, words);
+	certauto__list_free(&list);
+	return rc;
+}
+
+/* The device's own rule, without what would have to be quoted in expressions and commands. */
+static int check_name(const certauto_target *target, const char *name, size_t max,
+	certauto_error *err)
+{
+	const char *text = certauto__option_text(target, name);
+
+	if (text == NULL ||
+		(strlen(text) <= max && strchr("#.:@=-", text[0]) == NULL &&
+			text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					  "0123456789_#.:@=-")] == '\0'))
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"%s\" is at most %zu letters, digits and \"_#.:@=-\", a letter, digit "
+		"or \"_\" first",
+		target->label, name, max);
+}
+
+/* Passwords do not go over a line that anybody can read, unless somebody said so. */
+static int check_url(const certauto_target *target, certauto_error *err)
+{
+	const char *url = certauto__option_text(target, "url");
+	int rc;
+
+	if ((rc = certauto__url_check_configured(url, 1, err)) < 0)
+		certauto__error_prefix(err, "%s", target->label);
+	if (rc < 0)
+		return rc;
+	if (!certauto__text_starts(url, "http:"))
+		return 0;
+	if (certauto__option_text(target, "pin") != NULL ||
+		certauto__option_text(target, "ca_file") != NULL)
+		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: options \"pin\" and \"ca_file\" need a url with https://",
+			target->label);
+	if (certauto__option_flag(target, "insecure"))
+		return 0;
+	certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: the url is http://: everybody on the way could read the password",
+		target->label);
+	certauto__error_advise(err,
+		"write https://, with the device's CA as ca_file or its key as pin; or, knowing "
+		"who can listen, set insecure, and allow_key_over_insecure to send keys too");
+	return CERTAUTO_EINVAL;
+}
+
+static int check_together(const certauto_target *target, certauto_error *err)
+{
+	if (certauto__option_text(target, "partition") == NULL ||
+		!certauto__text_equal(certauto__option_text(target, "auth"), "headers"))
+		return 0;
+	certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"partition\" needs a session: each call with headers goes to the "
+		"default partition",
+		target->label);
+	certauto__error_advise(err, "leave out auth, or set it to session");
+	return CERTAUTO_EINVAL;
+}
+
+static int netscaler_check(certauto_target *target, certauto_error *err)
+{
+	int rc;
+
+	if ((rc = check_url(target, err)) < 0 ||
+		(rc = check_word(target, "auth", "session,headers", err)) < 0 ||
+		(rc = check_word(target, "vserver_type", "lb,cs,vpn,global", err)) < 0 ||
+		(rc = check_word(target, "challenge_mode", "policy,stateless", err)) < 0 ||
+		(rc = check_word(target, "sni", "default,sni,both", err)) < 0 ||
+		(rc = check_word(target, "ha", "follow,stay,ignore", err)) < 0 ||
+		(rc = check_name(target, "prefix", PREFIX_MAX, err)) < 0 ||
+		(rc = check_name(target, "certkey", 63, err)) < 0)
+		return rc;
+	return check_together(target, err);
+}
+
+const struct certauto__target_row certauto__target_netscaler = {
+	.name = "netscaler",
+	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY | CERTAUTO_TARGET_CSR,
+	.options = netscaler_options,
+	.check = netscaler_check,
+	.peer = certauto__netscaler_peer,
+	.present = &certauto__netscaler_present,
+	.deploy = &certauto__netscaler_deploy,
+	.finish = &certauto__netscaler_finish,
+	.test = &certauto__netscaler_test,
+	.csr = &certauto__netscaler_csr,
+	.recipe = certauto__netscaler_recipe,
+	.patience_ms = PATIENCE_MS,
+};

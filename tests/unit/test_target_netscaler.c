@@ -1,0 +1,1041 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The session half of the netscaler target: options, calls and answers, the session and what it
+ * does when it is lost, the test, and the recipe. Against a device that says what it is told to. */
+
+#include "unit_target.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <regex.h>
+#include <sys/socket.h>
+
+#include "jobs/engine.h"
+#include "targets/netscaler.h"
+#include "targets/targets.h"
+
+#define TIMEOUT_MS 10000
+#define BINDING "GET systemuser_systemcmdpolicy_binding/admin"
+#define DONE "{\"errorcode\":0,\"message\":\"Done\",\"severity\":\"NONE\""
+#define ALONE "\"hanode\":[{\"id\":\"0\",\"state\":\"Primary\",\"ipaddress\":\"127.0.0.1\"}]}"
+#define ALL_ON \
+	"\"nsfeature\":{\"responder\":true,\"ssl\":true,\"lb\":true,\"cs\":true," \
+	"\"feature\":[\"LB\",\"SSL\"]}}"
+
+/* ---- a device ---- */
+
+/* What is said to a request; what no line is for is done. */
+struct line {
+	const char *request;  /* "GET hanode": how method and path begin */
+	int status;
+	const char *body;
+	int times;            /* then it is over; 0 = always */
+};
+
+struct device {
+	int listener, port, stop[2];
+	pthread_t thread;
+	struct line lines[16];
+	int n_lines;
+	int session;          /* number of the one that holds; 0: none does */
+	int n_logins, n_logouts, n_calls, n_other;
+	int lose_at;          /* before the n-th call that is no login the session is lost */
+	int cut_at;           /* that call is not answered */
+	int dead_from;        /* nor is it, and what comes after it; 0 = not */
+	char log[16384];
+};
+
+static struct line *device_line(struct device *device, const char *request)
+{
+	int i;
+
+	for (i = 0; i < device->n_lines; i++) {
+		struct line *line = &device->lines[i];
+
+		if (line->times >= 0 && strncmp(request, line->request, strlen(line->request)) == 0)
+			return line;
+	}
+	return NULL;
+}
+
+static void device_say(int fd, int status, const char *more, const char *body)
+{
+	char text[8192];
+	int n = snprintf(text, sizeof(text),
+		"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nConnection: close\r\n"
+		"%sContent-Length: %zu\r\n\r\n%s", status, more, strlen(body), body);
+
+	assert_in_range(n, 1, sizeof(text) - 1);
+	(void)!send(fd, text, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void device_login(struct device *device, int fd, const char *text)
+{
+	static int number; /* sessions of other devices do not pass for ours */
+	char cookie[128];
+
+	device->n_logins++;
+	assert_null(strstr(text, "Cookie:"));
+	assert_null(strstr(text, "X-NITRO-USER"));
+	if (strstr(text, "\"password\":\"right\"") == NULL) {
+		device_say(fd, 401, "", "{\"errorcode\":354,\"message\":\"Invalid username or "
+			"password\",\"severity\":\"ERROR\"}");
+		return;
+	}
+	device->session = __atomic_add_fetch(&number, 1, __ATOMIC_SEQ_CST);
+	snprintf(cookie, sizeof(cookie),
+		"Set-Cookie: other=1\r\nSet-Cookie: NITRO_AUTH_TOKEN=%%23tok%d;path=/nitro/v1\r\n",
+		device->session);
+	device_say(fd, 201, cookie, DONE "}");
+}
+
+static int device_knows(const struct device *device, const char *text)
+{
+	char cookie[64];
+
+	if (strstr(text, "X-NITRO-USER: admin") != NULL)
+		return strstr(text, "X-NITRO-PASS: right") != NULL;
+	snprintf(cookie, sizeof(cookie), "Cookie: NITRO_AUTH_TOKEN=%%23tok%d\r\n",
+		device->session);
+	return device->session != 0 && strstr(text, cookie) != NULL;
+}
+
+static void device_answer(struct device *device, int fd, const char *text)
+{
+	struct line *line;
+	char method[16], path[1024], request[1100];
+
+	assert_int_equal(sscanf(text, "%15s /nitro/v1/config/%1023s", method, path), 2);
+	snprintf(request, sizeof(request), "%s %s", method, path);
+	snprintf(device->log + strlen(device->log), sizeof(device->log) - strlen(device->log),
+		"%s\n", request);
+	line = device_line(device, request);
+	if (device->dead_from != 0 && device->n_calls + 1 >= device->dead_from)
+		return;
+	if (strcmp(request, "POST login") == 0) {
+		if (line == NULL) {
+			device_login(device, fd, text);
+			return;
+		}
+		device->n_logins++;
+	} else {
+		device->n_calls++;
+		if (device->n_calls == device->lose_at)
+			device->session = 0;
+		if (device->n_calls == device->cut_at)
+			return;
+		if (!device_knows(device, text)) {
+			device_say(fd, 401, "", "{\"errorcode\":444,\"message\":\"Session "
+				"expired or killed\",\"severity\":\"ERROR\"}");
+			return;
+		}
+		device->n_logouts += strcmp(request, "POST logout") == 0;
+	}
+	if (line != NULL && line->times > 0 && --line->times == 0)
+		line->times = -1;
+	device_say(fd, line != NULL ? line->status : 200, "",
+		line != NULL ? line->body : DONE "}");
+}
+
+/* One request a connection. */
+static void device_serve(struct device *device, int fd)
+{
+	struct pollfd fds[2] = {{fd, POLLIN, 0}, {device->stop[0], POLLIN, 0}};
+	char text[65536];
+	size_t len = 0, want = 0;
+	const char *end = NULL, *length;
+	ssize_t n;
+
+	while (end == NULL || len < want) {
+		if (poll(fds, 2, -1) <= 0 || fds[1].revents != 0 ||
+			(n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) <= 0)
+			return;
+		text[len += (size_t)n] = '\0';
+		if (end == NULL && (end = strstr(text, "\r\n\r\n")) != NULL) {
+			length = strstr(text, "Content-Length: ");
+			want = (size_t)(end - text) + 4 +
+				(length != NULL ? strtoul(length + 16, NULL, 10) : 0);
+		}
+	}
+	device_answer(device, fd, text);
+}
+
+static void *device_run(void *arg)
+{
+	struct device *device = arg;
+	struct pollfd fds[2] = {{device->listener, POLLIN, 0}, {device->stop[0], POLLIN, 0}};
+	int fd;
+
+	while (poll(fds, 2, -1) > 0 && fds[1].revents == 0) {
+		if ((fd = accept(device->listener, NULL, NULL)) < 0)
+			continue;
+		device_serve(device, fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void device_listen(struct device *device, uint32_t address, int port)
+{
+	struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	socklen_t len = sizeof(name);
+
+	name.sin_addr.s_addr = htonl(address);
+	device->listener = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(device->listener, (struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(getsockname(device->listener, (struct sockaddr *)&name, &len), 0);
+	assert_int_equal(listen(device->listener, 64), 0);
+	device->port = ntohs(name.sin_port);
+	assert_int_equal(pipe(device->stop), 0);
+	assert_int_equal(pthread_create(&device->thread, NULL, device_run, device), 0);
+}
+
+static void device_end(struct device *device)
+{
+	close(device->stop[1]);
+	pthread_join(device->thread, NULL);
+	close(device->stop[0]);
+	close(device->listener);
+}
+
+/* Before it listens. Earlier lines come first. */
+static void device_tell(struct device *device, const char *request, int status, const char *body,
+	int times)
+{
+	struct line *line = &device->lines[device->n_lines++];
+
+	assert_true(device->n_lines <= (int)(sizeof(device->lines) / sizeof(*line)));
+	*line = (struct line){request, status, body, times};
+}
+
+static void device_usual(struct device *device)
+{
+	device_tell(device, "GET hanode", 200, DONE "," ALONE, 0);
+	device_tell(device, "GET nsfeature", 200, DONE "," ALL_ON, 0);
+	device_tell(device, "GET systemuser_systemcmdpolicy_binding/admin", 200,
+		DONE ",\"systemuser_systemcmdpolicy_binding\":[{\"policyname\":\"superuser\","
+		"\"priority\":\"100\"}]}", 0);
+	device_tell(device, "GET nsversion", 200,
+		DONE ",\"nsversion\":{\"version\":\"NetScaler NS14.1: Build 43.22.nc, Date\"}}",
+		0);
+}
+
+static certauto_target *target_make(struct lab *lab, const char *url)
+{
+	certauto_target *target = NULL;
+
+	assert_int_equal(certauto__target_make_row(&target, lab->cx, &certauto__target_netscaler,
+				 NULL, NULL), 0);
+	lab_set(target, "url", url);
+	lab_set(target, "user", "admin");
+	lab_set(target, "password", "right");
+	lab_set(target, "insecure", "yes");
+	lab_set(target, "timeout_ms", "5000");
+	return target;
+}
+
+static certauto_target *target_of_device(struct lab *lab, const struct device *device)
+{
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", device->port);
+	return target_make(lab, url);
+}
+
+/* ---- options ---- */
+
+static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
+{
+	static const struct {
+		const char *name, *value, *words;
+	} bad[] = {
+		{"url", "ns1.example", "URL"},
+		{"url", "https://admin:secret@ns1.example", "URL"},
+		{"auth", "basic", "option \"auth\" is one of session,headers"},
+		{"vserver_type", "gslb", "one of lb,cs,vpn,global"},
+		{"challenge_mode", "fast", "one of policy,stateless"},
+		{"sni", "yes", "one of default,sni,both"},
+		{"ha", "no", "one of follow,stay,ignore"},
+		{"prefix", "-x", "option \"prefix\""},
+		{"prefix", "with blank", "option \"prefix\""},
+		{"prefix", "a23456789012345678901", "at most 20"},
+		{"certkey", "quote\"", "option \"certkey\""},
+		{"insecure", "no", "everybody on the way could read the password"},
+		{"pin", "sha256//x", "need a url with https://"},
+	};
+	struct lab *lab = lab_new();
+	certauto_target *target;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		target = target_make(lab, "http://ns1.example");
+		assert_int_equal(certauto_target_check(target), 0);
+		lab_set(target, bad[i].name, bad[i].value);
+		assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+		lab_says(lab, bad[i].words);
+		assert_null(strstr(lab_message(lab), "secret"));
+		certauto_target_free(target);
+	}
+	target = target_make(lab, "https://[2001:db8::1]:8443");
+	lab_set(target, "insecure", "no");
+	assert_int_equal(certauto_target_check(target), 0);
+	lab_set(target, "auth", "headers");
+	assert_int_equal(certauto_target_check(target), 0);
+	lab_set(target, "partition", "p1");
+	assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+	lab_says(lab, "needs a session");
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_netscaler__keys_do_not_go_over_plain_http(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = target_make(lab, "http://ns1.example");
+	certauto_error error = {0};
+
+	(void)state;
+	assert_int_equal(certauto__target_may_take_key(target, &error), CERTAUTO_ETLS);
+	certauto__error_clear(&error);
+	lab_set(target, "allow_key_over_insecure", "yes");
+	assert_int_equal(certauto__target_may_take_key(target, &error), 0);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+/* ---- calls ---- */
+
+static void test_netscaler__names_in_paths_are_encoded_twice(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = target_make(lab, "https://ns1.example:8443//");
+	certauto__buffer query = CERTAUTO__BUFFER(256);
+	certauto__exchange x = {0};
+	certauto__json w;
+
+	(void)state;
+	certauto__exchange_reset(&x);
+	certauto__buffer_text_add(&query, "args=");
+	certauto__netscaler_arg(&query, "filename", "a b.crt");
+	certauto__netscaler_arg(&query, "filelocation", "/nsconfig/ssl");
+	assert_int_equal(certauto__netscaler_get(&x, target, "lbvserver", "cs web/1",
+				 query.data), CERTAUTO__SEND);
+	assert_string_equal(certauto__buffer_text(&x.url),
+		"https://ns1.example:8443/nitro/v1/config/lbvserver/cs%2520web%252F1"
+		"?args=filename:a%20b.crt,filelocation:%2Fnsconfig%2Fssl");
+	assert_int_equal(x.http, CERTAUTO__HTTP_API);
+	assert_int_equal(x.insecure, 1);
+	certauto__exchange_reset(&x);
+	certauto__netscaler_post(&w, &x, target, "sslcertkey", "update");
+	certauto__json_put_text(&w, "certkey", "a\"b");
+	assert_int_equal(certauto__netscaler_end(&w), CERTAUTO__SEND);
+	assert_string_equal(certauto__buffer_text(&x.url),
+		"https://ns1.example:8443/nitro/v1/config/sslcertkey?action=update");
+	assert_string_equal(certauto__buffer_text(&x.body),
+		"{\"sslcertkey\":{\"certkey\":\"a\\\"b\"}}");
+	certauto__exchange_free(&x);
+	certauto__buffer_free(&query);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+/* ---- answers ---- */
+
+static void said(certauto__exchange *x, int status, const char *body)
+{
+	certauto__exchange_reset(x);
+	x->status = status;
+	certauto__buffer_text_add(&x->answer, body);
+}
+
+static int row_add(void *arg, const char *const *values)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		certauto__buffer_printf(arg, "%s%s", i > 0 ? " " : "",
+			values[i] != NULL ? values[i] : "-");
+	return certauto__buffer_text_add(arg, "\n");
+}
+
+static int row_refuse(void *arg, const char *const *values)
+{
+	++*(int *)arg;
+	return values[0] == NULL || strcmp(values[0], "stop") != 0 ? 0 : CERTAUTO_ENOTFOUND;
+}
+
+static void test_netscaler__rows_are_read_whatever_their_form(void **state)
+{
+	static const char *const fields[] = {"name", "priority", "snicert", "names", NULL};
+	static const struct {
+		const char *body, *rows;
+	} cases[] = {
+		{DONE "}", ""},
+		{"", ""},
+		{DONE ",\"other\":[{\"name\":\"x\"}]}", ""},
+		{DONE ",\"thing\":[]}", ""},
+		{DONE ",\"thing\":[{\"name\":\"a\",\"priority\":10,\"snicert\":true,\"names\":"
+			"[\"x\",\"y\",7]},{\"priority\":\"20\",\"snicert\":false,\"names\":[],"
+			"\"deep\":{\"name\":\"no\"}},{}]}",
+			"a 10 true x,y,7\n- 20 false -\n- - - -\n"},
+		{DONE ",\"thing\":{\"names\":[\"x\"],\"name\":\"one\",\"priority\":null}}",
+			"one - - x\n"},
+		{DONE ",\"thing\":[{\"name\":\"\"}]}", " - - -\n"},
+	};
+	certauto__buffer rows = CERTAUTO__BUFFER(4096);
+	certauto__exchange x = {0};
+	int n = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		said(&x, 200, cases[i].body);
+		certauto__buffer_clear(&rows);
+		assert_int_equal(certauto__netscaler_rows(&x, "thing", fields, row_add, &rows,
+					 NULL), 0);
+		assert_string_equal(certauto__buffer_text(&rows), cases[i].rows);
+	}
+	said(&x, 200, DONE ",\"thing\":[{\"name\":\"go\"},{\"name\":\"stop\"},"
+		"{\"name\":\"x\"}]}");
+	assert_int_equal(certauto__netscaler_rows(&x, "thing", fields, row_refuse, &n, NULL),
+		CERTAUTO_ENOTFOUND);
+	assert_int_equal(n, 2);
+	said(&x, 200, "<html>");
+	assert_int_equal(certauto__netscaler_rows(&x, "thing", fields, row_refuse, &n, NULL),
+		CERTAUTO_EPROTO);
+	certauto__exchange_free(&x);
+	certauto__buffer_free(&rows);
+}
+
+static void test_netscaler__codes_are_told_with_the_devices_words(void **state)
+{
+	static const struct {
+		int status;
+		const char *body;
+		int code, rc;
+		const char *words;
+	} cases[] = {
+		{599, "{\"errorcode\":1538,\"message\":\"Certificate and key do not match\","
+			"\"severity\":\"ERROR\"}", 1538, CERTAUTO_EREFUSED,
+			"netscaler edge: adding x: code 1538 (\"Certificate and key do not "
+			"match\")"},
+		{403, "{\"errorcode\":2138,\"message\":\"Not authorized\"}", 2138, CERTAUTO_EPERM,
+			"code 2138"},
+		{404, "{\"errorcode\":1540,\"message\":\"Certificate does not exist\"}", 1540,
+			CERTAUTO_ENOTFOUND, "code 1540"},
+		{409, "", CERTAUTO__NS_EXISTS, CERTAUTO_EREFUSED, "HTTP status 409"},
+		{404, "<html>nothing</html>", CERTAUTO__NS_NO_RESOURCE, CERTAUTO_ENOTFOUND,
+			"HTTP status 404"},
+		{502, "<html>proxy</html>", -1, CERTAUTO_EREFUSED, "HTTP status 502"},
+		{200, "<html>a portal</html>", -1, CERTAUTO_EPROTO, "HTTP status 200"},
+		{200, "{\"errorcode\":278,\"message\":\"a\\u001b[2Jb\",\"severity\":\"ERROR\"}",
+			278, CERTAUTO_EREFUSED, "a\\x1b[2Jb"},
+	};
+	struct lab *lab = lab_new();
+	certauto_target *target = NULL;
+	certauto_error error = {0};
+	certauto__exchange x = {0};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(certauto__target_make_row(&target, lab->cx, &certauto__target_netscaler,
+				 "edge", NULL), 0);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		said(&x, cases[i].status, cases[i].body);
+		assert_int_equal(certauto__netscaler_code(&x), cases[i].code);
+		assert_int_equal(certauto__netscaler_tell(&error, &x, target, "x", "adding x"),
+			cases[i].rc);
+		if (strstr(error.message, cases[i].words) == NULL)
+			fail_msg("\"%s\" is not in \"%s\"", cases[i].words, error.message);
+		assert_int_equal(error.status, cases[i].status);
+	}
+	certauto__error_clear(&error);
+	certauto__exchange_free(&x);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_netscaler__warnings_and_empty_bodies_are_yes(void **state)
+{
+	certauto__exchange x = {0};
+
+	(void)state;
+	said(&x, 201, "");
+	assert_int_equal(certauto__netscaler_code(&x), 0);
+	said(&x, 209, "{\"errorcode\":1546,\"message\":\"replaces\",\"severity\":\"WARNING\"}");
+	assert_int_equal(certauto__netscaler_code(&x), 0);
+	/* But not that it will be forgotten. */
+	said(&x, 200, "{\"errorcode\":1028,\"message\":\"secondary\",\"severity\":\"WARNING\"}");
+	x.method = "POST";
+	x.dress_arg = &x;
+	assert_int_equal(certauto__netscaler_code(&x), CERTAUTO__NS_SECONDARY);
+	x.method = "GET";
+	assert_int_equal(certauto__netscaler_code(&x), 0);
+	certauto__exchange_free(&x);
+}
+
+/* ---- sessions ---- */
+
+static int test_once(certauto_target *target)
+{
+	return certauto_target_test(target, TIMEOUT_MS);
+}
+
+/* n tests at once; how many ended with rc. */
+static int test_many(struct lab *lab, certauto_target *target, int n, int rc)
+{
+	certauto_job *jobs[32];
+	int i, same = 0;
+
+	assert_in_range(n, 1, 32);
+	for (i = 0; i < n; i++)
+		assert_int_equal(certauto_target_start_test(&jobs[i], target, TIMEOUT_MS), 0);
+	assert_int_equal(certauto_context_run(lab->cx, TIMEOUT_MS), 0);
+	for (i = 0; i < n; i++) {
+		same += certauto_job_wait(jobs[i], 0) == rc;
+		certauto_job_free(jobs[i]);
+	}
+	return same;
+}
+
+static void test_netscaler__many_jobs_share_one_session_that_is_ended(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_many(lab, target, 20, 0), 20);
+	assert_int_equal(device.n_logins, 1);
+	assert_int_equal(device.n_logouts, 1);
+	assert_string_equal(certauto__buffer_text(&lab->warnings), "");
+	assert_int_equal(test_once(target), 0);
+	assert_int_equal(device.n_logins, 2);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	assert_int_equal(device.n_logouts, 2);
+	lab_free(lab);
+}
+
+static void wrong_password(const char *auth, int n_requests)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	lab_set(target, "password", "wrong!pass");
+	lab_set(target, "auth", auth);
+	assert_int_equal(test_many(lab, target, 20, CERTAUTO_EAUTH), 20);
+	assert_int_equal(device.n_logins + device.n_calls, n_requests);
+	/* The next run may try it again, and another password at once. */
+	assert_int_equal(test_once(target), CERTAUTO_EAUTH);
+	assert_int_equal(device.n_logins + device.n_calls, 2 * n_requests);
+	lab_says(lab, strcmp(auth, "session") == 0 ? "code 354" : "code 444");
+	assert_null(strstr(lab_message(lab), "wrong!pass"));
+	lab_set(target, "password", "right");
+	assert_int_equal(test_once(target), 0);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+static void test_netscaler__a_wrong_password_is_tried_once(void **state)
+{
+	(void)state;
+	wrong_password("session", 1);
+	wrong_password("headers", 1);
+}
+
+static void test_netscaler__a_lost_session_is_renewed(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {.lose_at = 3};
+	certauto_target *target;
+
+	(void)state;
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_many(lab, target, 8, 0), 8);
+	assert_int_equal(device.n_logins, 2);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+static void test_netscaler__too_many_sessions_are_waited_for(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&device, "POST login", 401, "{\"errorcode\":445,\"message\":\"Session limit "
+		"exceeded\",\"severity\":\"ERROR\"}", 2);
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_once(target), 0);
+	assert_int_equal(device.n_logins, 3);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+static void test_netscaler__a_cut_call_is_asked_again(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {.cut_at = 2};
+	certauto_target *target;
+
+	(void)state;
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_once(target), 0);
+	assert_int_equal(device.n_logins, 1);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+static void test_netscaler__the_partition_is_entered_once(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	lab_set(target, "partition", "p1");
+	assert_int_equal(test_once(target), 0);
+	assert_non_null(strstr(device.log, "GET hanode\nPOST nspartition?action=Switch\n"));
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+#define PAIR(here, there, address) \
+	"{\"errorcode\":0,\"hanode\":[{\"state\":\"" here "\",\"ipaddress\":\"127.0.0.9\"}," \
+	"{\"state\":\"" there "\",\"ipaddress\":\"" address "\"}]}"
+
+static void test_netscaler__the_primary_is_followed(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device first = {0}, second = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&first, "GET hanode", 200, PAIR("Secondary", "Primary", "127.0.0.2"), 0);
+	device_listen(&first, INADDR_LOOPBACK, 0);
+	device_tell(&second, "GET hanode", 200, PAIR("Primary", "Secondary", "127.0.0.1"), 0);
+	device_usual(&second);
+	device_listen(&second, INADDR_LOOPBACK + 1, first.port);
+	target = target_of_device(lab, &first);
+	assert_int_equal(test_once(target), 0);
+	assert_string_equal(first.log, "POST login\nGET hanode\nPOST logout\n");
+	assert_int_equal(second.n_logins, 1);
+	assert_non_null(strstr(second.log, "GET nsversion\n"));
+
+	lab_set(target, "ha", "stay");
+	assert_int_equal(test_once(target), CERTAUTO_EREFUSED);
+	lab_says(lab, "this node is \"Secondary\", not the primary");
+	lab_set(target, "ha", "ignore");
+	lab_set(target, "auth", "headers");
+	assert_int_equal(test_once(target), 0);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&first);
+	device_end(&second);
+	lab_free(lab);
+}
+
+/* The node that was connected to dies: its partner has taken over. */
+static void test_netscaler__the_partner_is_tried_when_a_node_is_silent(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device first = {0}, second = {0};
+	certauto_target *target;
+
+	(void)state;
+	first.dead_from = 3;
+	device_tell(&first, "GET hanode", 200, PAIR("Primary", "Secondary", "127.0.0.2"), 0);
+	device_usual(&first);
+	device_listen(&first, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &first);
+	device_tell(&second, "GET hanode", 200, PAIR("Primary", "UNKNOWN", "127.0.0.1"), 0);
+	device_usual(&second);
+	device_listen(&second, INADDR_LOOPBACK + 1, first.port);
+	assert_int_equal(test_once(target), 0);
+	assert_non_null(strstr(first.log, "POST login\nGET hanode\nGET nsversion\nGET nsfeature\n"
+					  "GET nsfeature\n"));
+	assert_string_equal(second.log, "POST login\nGET hanode\nGET nsfeature\n" BINDING
+		"\nGET systemuser_systemgroup_binding/admin\nGET systemcmdpolicy\nPOST logout\n");
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&first);
+	device_end(&second);
+	lab_free(lab);
+}
+
+/* ---- the test ---- */
+
+struct finding {
+	const char *request, *body;
+	int status, rc;
+	const char *words;
+};
+
+static void check_finding(const struct finding *finding)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+	int rc;
+
+	device_tell(&device, finding->request, finding->status, finding->body, 0);
+	device_tell(&device, "GET csvserver/web", 404,
+		"{\"errorcode\":258,\"message\":\"No such resource\"}", 0);
+	device_tell(&device, "GET lbvserver/web", 200, DONE
+		",\"lbvserver\":[{\"name\":\"web\",\"servicetype\":\"HTTP\",\"curstate\":\"UP\"}]}",
+		0);
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	lab_set(target, "vserver", "web");
+	lab_set(target, "ssl_vserver", "tls1,tls2");
+	rc = test_once(target);
+	if (rc != finding->rc)
+		fail_msg("%s: %d, not %d: %s", finding->request, rc, finding->rc,
+			rc < 0 ? lab_message(lab) : "");
+	if (rc < 0)
+		lab_says(lab, finding->words);
+	else if (strstr(certauto__buffer_text(&lab->warnings), finding->words) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", finding->words,
+			certauto__buffer_text(&lab->warnings));
+	assert_null(strstr(device.log, "PUT "));
+	assert_null(strstr(device.log, "DELETE "));
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+#define NO_RIGHT "{\"errorcode\":2138,\"message\":\"Not authorized to execute this command\"}"
+
+static void test_netscaler__the_test_finds_what_is_wrong(void **state)
+{
+	static const struct finding findings[] = {
+		{"GET none", "", 200, 0, ""},
+		{"GET nsversion", NO_RIGHT, 403, CERTAUTO_EPERM, "code 2138"},
+		{"GET nsfeature", DONE ",\"nsfeature\":{\"responder\":false,\"ssl\":true}}", 200,
+			CERTAUTO_EREFUSED, "the feature responder is off"},
+		{"GET nsfeature", DONE ",\"nsfeature\":{\"responder\":true,\"ssl\":false,"
+			"\"sslvpn\":true}}", 200, CERTAUTO_EREFUSED, "the feature ssl is off"},
+		{"GET nsfeature", DONE ",\"nsfeature\":{\"lb\":false,\"sslvpn\":false}}", 200,
+			CERTAUTO_EREFUSED, "the feature lb is off"},
+		{"GET lbvserver/web", DONE ",\"lbvserver\":[{\"servicetype\":\"HTTP\","
+			"\"curstate\":\"DOWN\"}]}", 200, CERTAUTO_EREFUSED, "is DOWN"},
+		{"GET lbvserver/web", DONE ",\"lbvserver\":[{\"servicetype\":\"SSL\","
+			"\"curstate\":\"UP\"}]}", 200, CERTAUTO_EREFUSED, "is of type SSL"},
+		{"GET lbvserver/web", NO_RIGHT, 403, CERTAUTO_EPERM,
+			"looking at the virtual server"},
+		{"GET sslvserver/tls2", "{\"errorcode\":258,\"message\":\"No such resource "
+			"[vserverName, tls2]\"}", 404, CERTAUTO_ENOTFOUND,
+			"looking for the SSL virtual server tls2: code 258"},
+		{"GET sslvserver/tls1", "{\"errorcode\":1544,\"message\":\"Object's protocol type "
+			"is not SSL\"}", 599, CERTAUTO_EREFUSED, "code 1544"},
+		{BINDING, NO_RIGHT, 403, 0, "cannot be seen"},
+		{BINDING, DONE "}", 200, 0, "no command policies of its own"},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(findings) / sizeof(findings[0]); i++)
+		check_finding(&findings[i]);
+}
+
+static void test_netscaler__a_vserver_that_is_not_there_is_named(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&device, "GET csvserver", 404, "", 0);
+	device_tell(&device, "GET lbvserver", 404, "", 0);
+	device_tell(&device, "GET vpnvserver", 404, "", 0);
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	lab_set(target, "vserver", "web");
+	assert_int_equal(test_once(target), CERTAUTO_ENOTFOUND);
+	lab_says(lab, "there is no cs, lb or vpn virtual server \"web\"");
+	lab_set(target, "vserver_type", "lb");
+	assert_int_equal(test_once(target), CERTAUTO_ENOTFOUND);
+	lab_says(lab, "there is no lb virtual server \"web\"");
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+/* ---- rights ---- */
+
+/* The expressions of a recipe's policies, in their order; returns how many there are. */
+static int recipe_specs(const char *recipe, char specs[16][400])
+{
+	const char *line = recipe, *from;
+	int n = 0;
+	size_t len;
+
+	for (; *line != '\0'; line += strcspn(line, "\n") + 1) {
+		if (strncmp(line, "add system cmdPolicy ", 21) != 0)
+			continue;
+		from = strstr(line, "ALLOW \"") + 7;
+		for (len = 0; *from != '"'; from++) {
+			from += from[0] == '\\' && (from[1] == '"' || from[1] == '\\');
+			specs[n][len++] = *from;
+			assert_in_range(len, 0, 255);
+		}
+		specs[n++][len] = '\0';
+		assert_in_range(n, 1, 15);
+	}
+	return n;
+}
+
+static int specs_allow(char specs[16][400], int n, const char *line)
+{
+	regex_t spec;
+	int i, found = 0;
+
+	for (i = 0; i < n; i++) {
+		assert_int_equal(regcomp(&spec, specs[i], REG_EXTENDED | REG_NOSUB), 0);
+		found |= regexec(&spec, line, 0, NULL, 0) == 0;
+		regfree(&spec);
+	}
+	return found;
+}
+
+static void check_recipe(certauto_target *target, int n_least)
+{
+	certauto__buffer recipe = CERTAUTO__BUFFER(65536);
+	char specs[16][400], line[256];
+	const char *what;
+	int n, i;
+
+	assert_int_equal(certauto__netscaler_recipe(target, &recipe, NULL), 0);
+	n = recipe_specs(recipe.data, specs);
+	for (i = 0; certauto__netscaler_command(line, &what, target, (size_t)i); i++) {
+		if (!specs_allow(specs, n, line))
+			fail_msg("\"%s\" is not in\n%s", line, recipe.data);
+		assert_null(strpbrk(line, "~^"));
+	}
+	assert_true(i >= n_least);
+	/* Not what is somebody else's. */
+	assert_false(specs_allow(specs, n, "rm ssl certKey other"));
+	assert_false(specs_allow(specs, n, "add responder policy other TRUE RESET"));
+	assert_false(specs_allow(specs, n, "bind lb vserver other -policyName certauto-x"));
+	assert_false(specs_allow(specs, n, "bind ssl vserver other -certkeyName certauto-x"));
+	assert_false(specs_allow(specs, n,
+		"show system file -fileName other.key -fileLocation /nsconfig/ssl"));
+	assert_false(specs_allow(specs, n, "add system user me password"));
+	assert_false(specs_allow(specs, n, "shell ls"));
+	certauto__buffer_free(&recipe);
+}
+
+static void test_netscaler__the_recipe_covers_all_that_is_done(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = target_make(lab, "https://ns1.example");
+	certauto__buffer recipe = CERTAUTO__BUFFER(65536);
+
+	(void)state;
+	check_recipe(target, 20);
+	lab_set(target, "vserver", "web 1.a");
+	lab_set(target, "ssl_vserver", "tls-1,tls 2,gw_3");
+	lab_set(target, "sni", "both");
+	lab_set(target, "certkey", "le-www");
+	lab_set(target, "partition", "p1");
+	check_recipe(target, 45);
+	assert_int_equal(certauto__netscaler_recipe(target, &recipe, NULL), 0);
+	assert_non_null(strstr(recipe.data, "web\\s1\\.a"));
+	assert_non_null(strstr(recipe.data, "(certauto-|le-www)"));
+	assert_non_null(strstr(recipe.data, "/nsconfig/partitions/p1/ssl"));
+	assert_non_null(strstr(recipe.data, "add system user admin PASSWORD "));
+	assert_null(strstr(recipe.data, "right"));
+	lab_set(target, "vserver", "");
+	lab_set(target, "vserver_type", "global");
+	check_recipe(target, 40);
+	certauto__buffer_free(&recipe);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static void test_netscaler__a_recipe_can_be_had_before_anything_is_set(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto__buffer recipe = CERTAUTO__BUFFER(65536);
+	certauto_target *target = NULL;
+
+	(void)state;
+	assert_int_equal(certauto__target_make_row(&target, lab->cx, &certauto__target_netscaler,
+				 NULL, NULL), 0);
+	assert_int_equal(certauto__netscaler_recipe(target, &recipe, NULL), 0);
+	assert_non_null(strstr(recipe.data, "\\s+VSERVER\\s+"));
+	assert_non_null(strstr(recipe.data, "\\s+SSLVSERVER\\s+"));
+	assert_non_null(strstr(recipe.data, "bind system user certauto certauto 100\n"));
+	certauto__buffer_free(&recipe);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+static int recipe_scenario(void *arg)
+{
+	certauto__buffer recipe = CERTAUTO__BUFFER(65536);
+	int rc = certauto__netscaler_recipe(arg, &recipe, NULL);
+
+	certauto__buffer_free(&recipe);
+	return rc;
+}
+
+static int command_scenario(void *arg)
+{
+	const char *what;
+	char line[256];
+	size_t i;
+	int rc;
+
+	for (i = 0; (rc = certauto__netscaler_command(line, &what, arg, i)) > 0; i++)
+		;
+	return rc;
+}
+
+static void test_netscaler__a_recipe_is_whole_or_memory_is_short(void **state)
+{
+	struct lab *lab = lab_new();
+	certauto_target *target = target_make(lab, "https://ns1.example");
+
+	(void)state;
+	lab_set(target, "vserver", "web");
+	unit_oom_sweep("recipe", recipe_scenario, target);
+	unit_oom_sweep("commands", command_scenario, target);
+	certauto_target_free(target);
+	lab_free(lab);
+}
+
+/* Policies as the device shows them, all bound to the user. */
+static void policies_tell(struct device *device, certauto__buffer *bound,
+	certauto__buffer *policies, char specs[16][400], int n)
+{
+	const char *at;
+	int i;
+
+	certauto__buffer_text_add(bound, DONE ",\"systemuser_systemcmdpolicy_binding\":[");
+	certauto__buffer_text_add(policies, DONE ",\"systemcmdpolicy\":[");
+	for (i = 0; i < n; i++) {
+		certauto__buffer_printf(bound, "%s{\"policyname\":\"p%d\",\"priority\":\"%d\"}",
+			i > 0 ? "," : "", i, 100 + i);
+		certauto__buffer_printf(policies,
+			"%s{\"policyname\":\"p%d\",\"action\":\"ALLOW\",\"cmdspec\":\"",
+			i > 0 ? "," : "", i);
+		for (at = specs[i]; *at != '\0'; at++)
+			certauto__buffer_printf(policies, "%s%c",
+				*at == '\\' || *at == '"' ? "\\" : "", *at);
+		certauto__buffer_text_add(policies, "\"}");
+	}
+	certauto__buffer_text_add(bound, "]}");
+	certauto__buffer_text_add(policies, "]}");
+	device_tell(device, BINDING, 200, bound->data, 0);
+	device_tell(device, "GET systemcmdpolicy", 200, policies->data, 0);
+}
+
+/* The test under the recipe's own policies, less the one without (-1: all). */
+static int test_under_recipe(struct lab *lab, int without)
+{
+	certauto__buffer recipe = CERTAUTO__BUFFER(65536), bound = CERTAUTO__BUFFER(65536),
+			 policies = CERTAUTO__BUFFER(65536);
+	struct device device = {0};
+	char specs[16][400];
+	certauto_target *target;
+	int n, rc;
+
+	target = target_make(lab, "https://ns1.example");
+	assert_int_equal(certauto__netscaler_recipe(target, &recipe, NULL), 0);
+	n = recipe_specs(recipe.data, specs);
+	certauto_target_free(target);
+	if (without >= 0)
+		memcpy(specs[without], specs[--n], sizeof(specs[0]));
+	policies_tell(&device, &bound, &policies, specs, n);
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	rc = test_once(target);
+	certauto_target_free(target);
+	device_end(&device);
+	certauto__buffer_free(&recipe);
+	certauto__buffer_free(&bound);
+	certauto__buffer_free(&policies);
+	return rc;
+}
+
+static void test_netscaler__missing_rights_are_named(void **state)
+{
+	struct lab *lab = lab_new();
+	const certauto_error *error;
+
+	(void)state;
+	assert_int_equal(test_under_recipe(lab, -1), 0);
+	assert_string_equal(certauto__buffer_text(&lab->warnings), "");
+	assert_int_equal(test_under_recipe(lab, 0), CERTAUTO_EPERM);
+	error = certauto_context_error(lab->cx);
+	lab_says(lab, "the account admin has no right to \"show ns version\"");
+	assert_true(certauto_error_n_subproblems(error) >= 6);
+	assert_string_equal(certauto_error_subproblem_name(error, 1), "show ns feature");
+	assert_non_null(strstr(certauto_error_advice(error), "certauto target recipe"));
+	lab_free(lab);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_netscaler__options_that_do_not_fit_are_refused),
+		cmocka_unit_test(test_netscaler__keys_do_not_go_over_plain_http),
+		cmocka_unit_test(test_netscaler__names_in_paths_are_encoded_twice),
+		cmocka_unit_test(test_netscaler__rows_are_read_whatever_their_form),
+		cmocka_unit_test(test_netscaler__codes_are_told_with_the_devices_words),
+		cmocka_unit_test(test_netscaler__warnings_and_empty_bodies_are_yes),
+		cmocka_unit_test(test_netscaler__many_jobs_share_one_session_that_is_ended),
+		cmocka_unit_test(test_netscaler__a_wrong_password_is_tried_once),
+		cmocka_unit_test(test_netscaler__a_lost_session_is_renewed),
+		cmocka_unit_test(test_netscaler__too_many_sessions_are_waited_for),
+		cmocka_unit_test(test_netscaler__a_cut_call_is_asked_again),
+		cmocka_unit_test(test_netscaler__the_partition_is_entered_once),
+		cmocka_unit_test(test_netscaler__the_primary_is_followed),
+		cmocka_unit_test(test_netscaler__the_partner_is_tried_when_a_node_is_silent),
+		cmocka_unit_test(test_netscaler__the_test_finds_what_is_wrong),
+		cmocka_unit_test(test_netscaler__a_vserver_that_is_not_there_is_named),
+		cmocka_unit_test(test_netscaler__the_recipe_covers_all_that_is_done),
+		cmocka_unit_test(test_netscaler__a_recipe_can_be_had_before_anything_is_set),
+		cmocka_unit_test(test_netscaler__a_recipe_is_whole_or_memory_is_short),
+		cmocka_unit_test(test_netscaler__missing_rights_are_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
