@@ -26,6 +26,33 @@ struct adhoc {
 	struct text name;      /* of the certificate */
 };
 
+static void adhoc_free(struct adhoc *adhoc)
+{
+	text_free(&adhoc->targets);
+	text_free(&adhoc->deploy);
+	text_free(&adhoc->challenge);
+	text_free(&adhoc->name);
+}
+
+static int parse(struct shell *shell, const struct text *config)
+{
+	static const char place[] = "config:";
+	int rc = certauto_fleet_parse(
+		&shell->fleet, shell->cx, (const unsigned char *)text_of(config), config->len);
+	const char *message;
+
+	if (rc == 0)
+		return STATUS_DONE;
+	/* Nobody has seen the lines of this configuration. */
+	message = certauto_error_message(certauto_context_error(shell->cx));
+	if (message != NULL && strncmp(message, place, strlen(place)) == 0) {
+		message += strlen(place);
+		message += strspn(message, "0123456789");
+		message += strspn(message, ": ");
+	}
+	return say_config_failure(shell, "the options", message);
+}
+
 /* ---- secrets ---- */
 
 /* Written down as the object that points to it. -1: it is not one of "file:PATH", "env:NAME",
@@ -248,6 +275,91 @@ out:
 	return status;
 }
 
+static int is_type(const struct shell *shell, const char *text)
+{
+	size_t i, len = strcspn(text, ",");
+	const char *type;
+
+	for (i = 0; (type = certauto_target_type_name(shell->cx, i)) != NULL; i++)
+		if (strlen(type) == len && strncmp(type, text, len) == 0)
+			return 1;
+	return 0;
+}
+
+/* Of a configuration that has nothing but this target in it. */
+static int open_type(struct shell *shell, const char *text, const char *type, certauto_target **out)
+{
+	struct adhoc adhoc = {.shell = shell};
+	struct text config = {0};
+	int rc, status = add_target(&adhoc, text, 1);
+
+	text_printf(&config, "{\"targets\": {%s}}\n", text_of(&adhoc.targets));
+	if (status == STATUS_DONE)
+		status = parse(shell, &config);
+	if (status == STATUS_DONE && (rc = certauto_fleet_dup_target(out, shell->fleet, type)) < 0)
+		status = say_failure(shell, rc);
+	adhoc_free(&adhoc);
+	text_free(&config);
+	return status;
+}
+
+/* Nothing but what is told of it. */
+static int open_bare(struct shell *shell, const char *text, const char *type, certauto_target **out)
+{
+	struct adhoc adhoc = {.shell = shell};
+	int status;
+
+	if (certauto_target_new(out, shell->cx, type) < 0)
+		return say_config_failure(shell, "--target", NULL);
+	if ((status = add_options(&adhoc, *out, text + strlen(type))) != STATUS_DONE) {
+		certauto_target_free(*out);
+		*out = NULL;
+	}
+	adhoc_free(&adhoc);
+	return status;
+}
+
+static int say_no_target(const struct shell *shell, const char *name)
+{
+	struct text list = {0};
+	size_t i;
+	int status;
+
+	for (i = 0; i < certauto_fleet_n_targets(shell->fleet); i++)
+		text_printf(
+			&list, "%s%s", i > 0 ? ", " : "", certauto_fleet_target(shell->fleet, i));
+	status = say_usage(shell, "there is no target %s in the configuration; there are: %s", name,
+		list.len > 0 ? text_of(&list) : "none");
+	text_free(&list);
+	return status;
+}
+
+int adhoc_named(struct shell *shell, const char *name, certauto_target **out)
+{
+	int rc, status = shell_open_file(shell);
+
+	if (status != STATUS_DONE)
+		return status;
+	rc = certauto_fleet_dup_target(out, shell->fleet, name);
+	if (rc == CERTAUTO_ENOTFOUND)
+		return say_no_target(shell, name);
+	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+}
+
+int adhoc_target(struct shell *shell, const char *text, int bare, certauto_target **out)
+{
+	char *type = memory_copy(text, strcspn(text, ","));
+	int status;
+
+	/* What has options is a type, be it one that is not known. */
+	if (!is_type(shell, text) && strchr(text, ',') == NULL)
+		status = adhoc_named(shell, text, out);
+	else
+		status = (bare ? open_bare : open_type)(shell, text, type, out);
+	free(type);
+	return status;
+}
+
 static int add_targets(struct adhoc *adhoc)
 {
 	const struct strings *given = &adhoc->shell->options.given[OPTION_TARGET];
@@ -367,40 +479,37 @@ static int name_of_request(struct adhoc *adhoc, const char *path)
 		status = say_usage(shell, "%s has no names in its subjectAltName",
 			text_of(&where));
 	else if (status == STATUS_DONE)
-		text_add(&adhoc->name, certauto_csr_name(csr, 0));
+		adhoc_add_name(&adhoc->name, certauto_csr_name(csr, 0));
 	certauto_csr_free(csr);
 	text_free(&data);
 	text_free(&where);
 	return status;
 }
 
-/* --name, else the first domain, where neither a star nor the colon of an address has a place in
- * the name of a file. */
+void adhoc_add_name(struct text *out, const char *first)
+{
+	char *copy = memory_copy(first, strlen(first)), *at;
+
+	for (at = copy; (at = strchr(at, ':')) != NULL;)
+		*at = '-';
+	text_printf(out, "%s%s", copy[0] == '*' ? "_wildcard" : "", copy + (copy[0] == '*'));
+	free(copy);
+}
+
 static int find_certificate_name(struct adhoc *adhoc)
 {
 	const struct options *options = &adhoc->shell->options;
 	const char *name = option_value(options, OPTION_NAME),
 		   *domain = option_value(options, OPTION_DOMAIN),
 		   *csr = option_value(options, OPTION_CSR);
-	int status = STATUS_DONE;
-	char *at;
 
-	if (name != NULL || domain != NULL)
-		text_add(&adhoc->name, name != NULL ? name : domain);
-	else if (csr != NULL)
-		status = name_of_request(adhoc, csr);
-	if (name != NULL || status != STATUS_DONE || adhoc->name.len == 0)
-		return status;
-	for (at = adhoc->name.data; (at = strchr(at, ':')) != NULL;)
-		*at = '-';
-	if (adhoc->name.data[0] == '*') {
-		struct text made = {0};
-
-		text_printf(&made, "_wildcard%s", adhoc->name.data + 1);
-		text_free(&adhoc->name);
-		adhoc->name = made;
-	}
-	return status;
+	if (name == NULL && domain == NULL && csr != NULL)
+		return name_of_request(adhoc, csr);
+	if (name != NULL)
+		text_add(&adhoc->name, name);
+	else if (domain != NULL)
+		adhoc_add_name(&adhoc->name, domain);
+	return STATUS_DONE;
 }
 
 /* --profile must be there, --preferred-profile need not. */
@@ -450,25 +559,6 @@ static int add_certificate(struct text *out, const struct adhoc *adhoc)
 		return STATUS_USAGE;
 	text_add(out, "}");
 	return STATUS_DONE;
-}
-
-static int parse(struct shell *shell, const struct text *config)
-{
-	static const char place[] = "config:";
-	int rc = certauto_fleet_parse(
-		&shell->fleet, shell->cx, (const unsigned char *)text_of(config), config->len);
-	const char *message;
-
-	if (rc == 0)
-		return STATUS_DONE;
-	/* Nobody has seen the lines of this configuration. */
-	message = certauto_error_message(certauto_context_error(shell->cx));
-	if (message != NULL && strncmp(message, place, strlen(place)) == 0) {
-		message += strlen(place);
-		message += strspn(message, "0123456789");
-		message += strspn(message, ": ");
-	}
-	return say_config_failure(shell, "the options", message);
 }
 
 /* May it be left out here? */
@@ -541,10 +631,7 @@ int adhoc_open(struct shell *shell)
 	status = add_config(&config, &adhoc);
 	if (status == STATUS_DONE)
 		status = parse(shell, &config);
-	text_free(&adhoc.targets);
-	text_free(&adhoc.deploy);
-	text_free(&adhoc.challenge);
-	text_free(&adhoc.name);
+	adhoc_free(&adhoc);
 	text_free(&config);
 	return status;
 }

@@ -11,4 +11,13 @@
 /* Makes the fleet from the options. 0 or an exit status, said. */
 int adhoc_open(struct shell *shell);
 
+/* A target: "TYPE,option=value,..." as after --target, or the name of one in the configuration
+ * file. bare: what is missing may be, and secrets are not fetched. 0 or an exit status, said. */
+int adhoc_target(struct shell *shell, const char *text, int bare, certauto_target **out);
+/* One of the configuration file. */
+int adhoc_named(struct shell *shell, const char *name, certauto_target **out);
+/* What a certificate is called that --name does not name: its first name, where neither a star nor
+ * the colon of an address has a place. */
+void adhoc_add_name(struct text *out, const char *first);
+
 #endif

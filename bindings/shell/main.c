@@ -113,7 +113,7 @@ int shell_open(struct shell *shell)
 	return STATUS_DONE;
 }
 
-static int load_file(struct shell *shell)
+int shell_open_file(struct shell *shell)
 {
 	const char *path = option_value(&shell->options, OPTION_CONFIG);
 	int rc = certauto_fleet_load(&shell->fleet, shell->cx, path != NULL ? path : CONFIG_FILE);
@@ -145,7 +145,7 @@ int shell_open_fleet(struct shell *shell)
 	if (status != STATUS_DONE)
 		return status;
 	if (given == 0)
-		return load_file(shell);
+		return shell_open_file(shell);
 	if (option_given(&shell->options, OPTION_CONFIG))
 		return say_usage(shell,
 			"-c FILE and options that stand for a configuration exclude each other");
@@ -164,6 +164,10 @@ int shell_finish(struct shell *shell, certauto_job *job)
 		progress_tick();
 	} while (certauto_job_result(job) == CERTAUTO_AGAIN &&
 		(rc == 0 || rc == CERTAUTO_ETIMEDOUT));
+	/* Sessions are closed, which a slice may have been too short for. */
+	while (certauto_context_run(shell->cx, -1) > 0)
+		progress_tick();
+	rc = certauto_job_wait(job, -1);
 	progress_clear();
 	certauto_job_free(job);
 	return rc;

@@ -45,6 +45,8 @@ extern const struct verb verbs[]; /* ends with a NULL name */
 int shell_open(struct shell *shell);
 /* Context and fleet: from the configuration file, or from the options where the verb takes them. */
 int shell_open_fleet(struct shell *shell);
+/* Fleet alone: from the configuration file, whatever the options. */
+int shell_open_file(struct shell *shell);
 int shell_timeout_ms(const struct shell *shell);
 /* Drives a job, which it takes, to its end. Returns its result; its error is the context's. */
 int shell_finish(struct shell *shell, certauto_job *job);
@@ -98,6 +100,7 @@ int run_revoke(struct shell *shell);
 int run_target_list(struct shell *shell);
 int run_target_options(struct shell *shell);
 int run_target_test(struct shell *shell);
+int run_target_recipe(struct shell *shell);
 int run_csr(struct shell *shell);
 int run_self_signed(struct shell *shell);
 int run_version(struct shell *shell);

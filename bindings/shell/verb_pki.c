@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* certauto csr, certauto self-signed: what needs no CA and no network. */
+/* certauto csr, certauto self-signed: what needs no CA; and no network, but for a key that a target
+ * makes. */
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "adhoc.h"
 #include "output.h"
 #include "results.h"
 #include "shell.h"
@@ -107,16 +109,20 @@ static int is_key_type(const char *text)
 	return 0;
 }
 
+static const char *key_type(const struct request *request)
+{
+	const char *key = value_of(request, OPTION_KEY);
+
+	return key != NULL ? key : "ecdsa-p256";
+}
+
 /* --key TYPE makes one, which needs a place; --key FILE reads one. */
 static int get_key(struct request *request)
 {
-	const char *key = value_of(request, OPTION_KEY),
-		   *key_out = value_of(request, OPTION_KEY_OUT);
+	const char *key = key_type(request), *key_out = value_of(request, OPTION_KEY_OUT);
 	struct shell *shell = request->shell;
 	int rc;
 
-	if (key == NULL)
-		key = "ecdsa-p256";
 	request->key_is_new = is_key_type(key);
 	if (request->key_is_new && key_out == NULL)
 		return say_usage(shell, "a new %s key needs a place: --key-out FILE", key);
@@ -212,17 +218,82 @@ static int write_both(struct request *request, const unsigned char *pem, size_t 
 	if (output_write(value_of(request, OPTION_OUT), pem, len, 0644, is_forced(request)) < 0)
 		return STATUS_FAILED;
 	results_add(&results, request->shell, request->names.items[0],
-		certauto_key_type(request->key), 0);
+		request->key != NULL ? certauto_key_type(request->key) : key_type(request), 0);
 	return results_say_own(request->shell, &results);
+}
+
+/* ---- csr by a target ---- */
+
+static int check_target_options(const struct request *request)
+{
+	static const enum option_id others[] = {OPTION_KEY_OUT, OPTION_SUBJECT};
+	const struct options *options = &request->shell->options;
+	size_t i;
+
+	if (options->given[OPTION_TARGET].n > 1)
+		return say_usage(request->shell, "--target is given twice");
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (option_given(options, others[i]))
+			return say_usage(request->shell,
+				"--target makes the key and keeps it: --%s has no use",
+				option_rows[others[i]].name);
+	if (!is_key_type(key_type(request)))
+		return say_usage(request->shell,
+			"with --target the key is made there: --key takes its type, not \"%s\"",
+			key_type(request));
+	return check_options(request);
+}
+
+static int request_from(struct request *request, certauto_target *target)
+{
+	struct shell *shell = request->shell;
+	const char *given = value_of(request, OPTION_NAME);
+	certauto_job *job = NULL;
+	struct text name = {0};
+	int rc;
+
+	if (given != NULL)
+		text_add(&name, given);
+	else
+		adhoc_add_name(&name, request->names.items[0]);
+	if ((rc = certauto_target_start_make_csr(&job, target, text_of(&name), key_type(request),
+		     (const char *const *)request->names.items, request->names.n,
+		     shell_timeout_ms(shell))) == 0 &&
+		(rc = shell_finish(shell, job)) == 0)
+		rc = certauto_target_dup_csr(&request->csr, target);
+	text_free(&name);
+	return rc == 0 ? STATUS_DONE : shell_status(say_failure(shell, rc));
+}
+
+static int make_on_target(struct request *request)
+{
+	struct shell *shell = request->shell;
+	certauto_target *target = NULL;
+	int status;
+
+	add_names(request);
+	if ((status = check_target_options(request)) != STATUS_DONE ||
+	    (status = shell_open(shell)) != STATUS_DONE ||
+	    (status = adhoc_target(shell, value_of(request, OPTION_TARGET), 0, &target)) !=
+		    STATUS_DONE)
+		return status;
+	status = request_from(request, target);
+	certauto_target_free(target);
+	return status;
 }
 
 int run_csr(struct shell *shell)
 {
 	struct request request = {.shell = shell};
+	int rc, status, by_target = option_given(&shell->options, OPTION_TARGET);
 	unsigned char *pem = NULL;
 	size_t len = 0;
-	int rc, status = make_request(&request);
 
+	if (!by_target &&
+	    (option_given(&shell->options, OPTION_NAME) ||
+			option_given(&shell->options, OPTION_CONFIG)))
+		return say_usage(shell, "--name and --config have a use with --target only");
+	status = by_target ? make_on_target(&request) : make_request(&request);
 	if (status == STATUS_DONE) {
 		rc = certauto_csr_format(&pem, &len, request.csr);
 		status = rc == 0 ? write_both(&request, pem, len) : say_failure(shell, rc);

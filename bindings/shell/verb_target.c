@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* certauto target list, options, test. */
+/* certauto target list, options, test, recipe. */
 
 #include <string.h>
 
+#include "adhoc.h"
 #include "results.h"
 #include "shell.h"
 #include "table.h"
@@ -167,21 +168,6 @@ int run_target_options(struct shell *shell)
 
 /* ---- test ---- */
 
-static int say_no_target(const struct shell *shell, const char *name)
-{
-	struct text list = {0};
-	size_t i;
-	int status;
-
-	for (i = 0; i < certauto_fleet_n_targets(shell->fleet); i++)
-		text_printf(
-			&list, "%s%s", i > 0 ? ", " : "", certauto_fleet_target(shell->fleet, i));
-	status = say_usage(shell, "there is no target %s in the configuration; there are: %s", name,
-		list.len > 0 ? text_of(&list) : "none");
-	text_free(&list);
-	return status;
-}
-
 int run_target_test(struct shell *shell)
 {
 	struct results results = {0};
@@ -194,12 +180,10 @@ int run_target_test(struct shell *shell)
 	if (shell->options.operands.n != 1)
 		return say_usage(shell, "usage: certauto target test NAME");
 	name = shell->options.operands.items[0];
-	if ((status = shell_open_fleet(shell)) != STATUS_DONE)
+	if ((status = shell_open(shell)) != STATUS_DONE ||
+	    (status = adhoc_named(shell, name, &target)) != STATUS_DONE)
 		return status;
-	if ((rc = certauto_fleet_dup_target(&target, shell->fleet, name)) == CERTAUTO_ENOTFOUND)
-		return say_no_target(shell, name);
-	if (rc == 0 &&
-	    (rc = certauto_target_start_test(&job, target, shell_timeout_ms(shell))) == 0)
+	if ((rc = certauto_target_start_test(&job, target, shell_timeout_ms(shell))) == 0)
 		rc = shell_finish(shell, job);
 	if (rc == 0 && !shell->json) {
 		text_printf(&line, "%s: ok\n", name);
@@ -209,4 +193,44 @@ int run_target_test(struct shell *shell)
 	results_add(&results, shell, name, NULL, rc);
 	certauto_target_free(target);
 	return results_say_own(shell, &results);
+}
+
+/* ---- recipe ---- */
+
+static void say_recipe(const struct shell *shell, const certauto_target *target, const char *recipe)
+{
+	struct text out = {0};
+
+	if (!shell->json) {
+		text_add(&out, recipe);
+	} else {
+		text_printf(&out, "{\"version\":1,\"verb\":\"%s\",\"type\":\"%s\",\"recipe\":",
+			shell->verb->name, certauto_target_type(target));
+		text_add_json(&out, recipe);
+		text_add(&out, "}\n");
+	}
+	say(&out);
+	text_free(&out);
+}
+
+int run_target_recipe(struct shell *shell)
+{
+	certauto_target *target = NULL;
+	char *recipe = NULL;
+	int rc, status;
+
+	if (shell->options.operands.n != 1)
+		return say_usage(shell,
+			"usage: certauto target recipe TYPE[,OPTION=VALUE...] | NAME");
+	if ((status = shell_open(shell)) != STATUS_DONE ||
+	    (status = adhoc_target(shell, shell->options.operands.items[0], 1, &target)) !=
+		    STATUS_DONE)
+		return status;
+	if ((rc = certauto_target_dup_recipe(&recipe, target)) == 0)
+		say_recipe(shell, target, recipe);
+	else
+		status = say_failure(shell, rc);
+	certauto_mem_free(recipe);
+	certauto_target_free(target);
+	return status;
 }

@@ -102,11 +102,23 @@ const struct verb verbs[] = {
 		run_target_options},
 	{"target test", "NAME", "log in at a target of the configuration, change nothing", "",
 		OPTIONS_NETWORK, 1, run_target_test},
-	{"csr", "--key FILE|TYPE --domain NAME...", "make a certificate signing request",
+	{"target recipe", "TYPE[,OPTION=VALUE...] | NAME",
+		"print what makes an account on the device that can do this and no more",
+		"For the administrator of the device to type in there: account and rights, as "
+		"narrow as the options allow. Of a type with options as after --target, or of a "
+		"target of the configuration; asks no device.",
+		OPTIONS_NETWORK, 1, run_target_recipe},
+	{"csr", "--key FILE|TYPE --domain NAME... | --target TARGET --domain NAME...",
+		"make a certificate signing request",
 		"The names go into subjectAltName; the subject is empty unless --subject is "
 		"given. --key is the file of an existing key, or a type: then a key is made and "
-		"written to --key-out. Files that exist are not overwritten without --force.",
-		PKI_OPTIONS | OPTION_BIT(OPTION_DOMAIN), 0, run_csr},
+		"written to --key-out. Files that exist are not overwritten without --force.\n"
+		"With --target the device makes the key, of the type --key, and keeps it: a type "
+		"and its options, or the name of a target of the configuration. The certificate "
+		"is to be deployed there as --name (default: the first domain).",
+		PKI_OPTIONS | OPTION_BIT(OPTION_DOMAIN) | OPTION_BIT(OPTION_TARGET) |
+			OPTION_BIT(OPTION_NAME) | OPTIONS_NETWORK,
+		0, run_csr},
 	{"self-signed", "--cn NAME | --san NAME...", "make a self-signed certificate",
 		"--key is the file of an existing key, or a type: then a key is made and written "
 		"to --key-out. Files that exist are not overwritten without --force.",

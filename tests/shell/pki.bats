@@ -162,3 +162,39 @@ same_key() {
 	json 'top == {"version": 1, "verb": "self-signed", "results":
 		[{"name": "a.example.org", "key": "ecdsa-p256", "outcome": "done", "error": None}]}'
 }
+
+@test "csr --target: makes no sense with a key of ours, or of a target that makes none" {
+	certauto csr --target "files,directory=$PWD" --domain a.example.org
+	ended 1
+	complains files
+	certauto csr --target "files,directory=$PWD" --domain a.example.org --key-out key.pem
+	ended 2
+	complains --key-out
+	certauto csr --target "files,directory=$PWD" --domain a.example.org --subject O=Example
+	ended 2
+	complains --subject
+	certauto csr --target "files,directory=$PWD" --domain a.example.org --key key.pem
+	ended 2
+	complains key.pem type
+	certauto csr --target "files,directory=$PWD"
+	ended 2
+	complains --domain
+	certauto csr --target none,a=b --domain a.example.org
+	ended 2
+	complains none files
+	certauto csr --key ecdsa-p256 --key-out key.pem --name shop --domain a.example.org
+	ended 2
+	complains --name --target
+	[ ! -e key.pem ]
+}
+
+@test "csr --target: of a target of the configuration" {
+	printf '{"state": "%s/state", "targets": {"disk": {"type": "files", "directory": "%s"}}}\n' \
+		"$PWD" "$PWD" >c.json
+	certauto -c c.json csr --target disk --domain a.example.org
+	ended 1
+	complains disk
+	certauto -c c.json csr --target dusk --domain a.example.org
+	ended 2
+	complains dusk disk
+}

@@ -40,6 +40,52 @@ load helper
 	complains TYPE
 }
 
+@test "target recipe: of a type as its options say, or of a target of the configuration" {
+	certauto target recipe netscaler,url=https://adc.example.org,user=robot
+	ended 0
+	says robot
+	cat >c.json <<-END
+	{"state": "$PWD/state",
+	 "targets": {"edge": {"type": "netscaler", "url": "https://adc.example.org",
+	                      "user": "robot", "password": "secret-not-told",
+	                      "vserver": "web"}}}
+	END
+	certauto -c c.json target recipe edge
+	ended 0
+	says robot
+	[[ $output != *secret-not-told* ]]
+	certauto --json target recipe netscaler,user=robot
+	ended 0
+	json 'top["verb"] == "target recipe" and top["type"] == "netscaler"'
+	json '"robot" in top["recipe"]'
+}
+
+@test "target recipe: what is wrong with the command line" {
+	certauto target recipe
+	ended 2
+	complains TYPE
+	certauto target recipe hapoxy,socket=/none
+	ended 2
+	complains hapoxy haproxy files
+	certauto target recipe netscaler,usr=robot
+	ended 2
+	complains usr user
+	certauto target recipe netscaler,password=hunter2
+	ended 2
+	complains password file:PATH
+	[[ $stderr != *hunter2* ]]
+	printf '{"state": "%s/state"}\n' "$PWD" >c.json
+	certauto -c c.json target recipe edge
+	ended 2
+	complains edge
+}
+
+@test "target recipe: there is none where there are no accounts" {
+	certauto target recipe haproxy
+	ended 1
+	complains haproxy recipe
+}
+
 @test "target test: of a target that is not configured" {
 	printf '{"state": "%s/state"}\n' "$PWD" >c.json
 	certauto -c c.json target test edge
