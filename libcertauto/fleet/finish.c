@@ -198,7 +198,8 @@ static certauto__verdict device_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__children_errors(job, NULL) > 0)
 		return CERTAUTO__FAILED;
 	if (!certauto__job_owes(child)) {
-		certauto__progress(job, NULL, "finished");
+		if (certauto__job_changed(child))
+			certauto__progress(job, NULL, "finished");
 		return CERTAUTO__NEXT;
 	}
 	certauto__error_copy(&error, certauto__job_owed_error(child));

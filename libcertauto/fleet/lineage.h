@@ -36,6 +36,7 @@ struct certauto__lineage {
 	int ordering;                /* the CA is being asked: a failure is one of the order */
 	int deploying;               /* what an earlier run was deploying is still to be */
 	int issued, deployed, settled;
+	int visited;                 /* targets were: if all was as it should be, not `deployed` */
 	int collected;               /* what the targets' jobs ended with is in view.state */
 	struct certauto__revived *revived;
 };

@@ -2,6 +2,7 @@
 /* From a generation to the targets: a job for each, side by side, every one its own transaction.
  * What is issued stays issued, whatever happens here. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -45,6 +46,33 @@ static int fill_deployment(struct certauto__deployment *deployment,
 	return 0;
 }
 
+/* Of the generation that the target is known to serve, if it is still kept. Without it there may be
+ * no way back: that is told when it is wanted. */
+static void give_former(struct certauto__deployment *deployment,
+	const struct certauto__lineage *lineage, const char *label)
+{
+	const struct certauto__target_state *state =
+		certauto__state_find(&lineage->view.state, label);
+	certauto_store *store = lineage->run->fleet->store;
+	struct certauto__generation former = {0};
+	certauto__certs *chain = NULL;
+
+	if (!deployment->target->row->wants_former || state == NULL || state->fingerprint == NULL)
+		return;
+	if (store->row->load_former(store, lineage->certificate->name, lineage->key, &former,
+		    NULL) == 0 && former.key != NULL &&
+	    certauto__certs_parse(&chain, former.fullchain.data, former.fullchain.len, 0, NULL) ==
+		    0 &&
+	    certauto__text_equal(certauto__certs_info(chain, 0)->fingerprint,
+		    state->fingerprint) &&
+	    certauto__pkey_parse_own(&deployment->former_key, certauto__secret_data(former.key),
+		    certauto__secret_len(former.key), NULL) == 0)
+		(void)snprintf(deployment->former, sizeof(deployment->former), "%s",
+			state->fingerprint);
+	certauto__certs_free(chain);
+	certauto__generation_free(&former);
+}
+
 static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
 	const struct certauto__use *use)
 {
@@ -61,18 +89,25 @@ static int start_one(certauto_job *job, const struct certauto__lineage *lineage,
 		certauto__deployment_free(deployment);
 		return -1;
 	}
+	give_former(deployment, lineage, use->label);
 	deployment->recovering = certauto__record_found(job) ||
 		(state != NULL && state->unfinished);
 	return certauto__deploy_child(job, use->label, deployment) != NULL ? 0 : -1;
 }
 
-/* gc finishes what was begun and begins nothing. */
-static int is_wanted(const struct certauto__lineage *lineage, const struct certauto__use *use)
+/* Not there, as far as is known. gc finishes what was begun and begins nothing. */
+static int is_missing(const struct certauto__lineage *lineage, const struct certauto__use *use)
 {
 	if (lineage->run->mode == CERTAUTO__MODE_SETTLE && !lineage->deploying)
 		return use->target->row->finish != NULL &&
 			certauto__view_unsaved(&lineage->view, use->label);
 	return lineage->deploy_all || !certauto__view_deployed(&lineage->view, use->label);
+}
+
+static int is_wanted(const struct certauto__lineage *lineage, const struct certauto__use *use)
+{
+	return is_missing(lineage, use) ||
+		(use->target->row->drifts && lineage->run->mode == CERTAUTO__MODE_RENEW);
 }
 
 static size_t count_wanted(const certauto_job *job, struct certauto__lineage *lineage)
@@ -101,11 +136,13 @@ certauto__verdict certauto__lineage_deploy_ask(certauto_job *job, certauto__exch
 	if (count_wanted(job, lineage) == 0)
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, CERTAUTO__FACT_DEPLOYING, lineage->view.current.id);
-	lineage->deployed = 1;
-	for (i = 0; i < certificate->n_deploys; i++)
+	lineage->visited = 1;
+	for (i = 0; i < certificate->n_deploys; i++) {
+		lineage->deployed |= is_missing(lineage, &certificate->deploys[i]);
 		if (is_wanted(lineage, &certificate->deploys[i]) &&
 		    start_one(job, lineage, &certificate->deploys[i]) < 0)
 			return CERTAUTO__FAILED;
+	}
 	return CERTAUTO__JOIN;
 }
 
@@ -158,6 +195,20 @@ static int note_unsaved(struct certauto__lineage *lineage, const struct certauto
 		certauto__certs_info(lineage->view.chain, 0)->fingerprint, lineage->result);
 }
 
+/* It was only looked at, and there was something to mend. */
+static void tell_drift(certauto_job *job, const certauto_job *child,
+	const struct certauto__use *use)
+{
+	struct certauto__lineage *lineage = certauto__job_env(job);
+
+	if (is_missing(lineage, use) || !certauto__job_changed(child))
+		return;
+	lineage->deployed = 1;
+	if (certauto__child_result(child) == 0)
+		certauto__warn(job, lineage->certificate->name,
+			"%s was not as it had been deployed: it is again", use->label);
+}
+
 static int collect_one(certauto_job *job, const certauto_job *child,
 	const struct certauto__use *use)
 {
@@ -170,6 +221,7 @@ static int collect_one(certauto_job *job, const certauto_job *child,
 
 	if (target == NULL)
 		return CERTAUTO_ENOMEM;
+	tell_drift(job, child, use);
 	/* Both may be the ones that are replaced. */
 	state = certauto__strdup(state_of(lineage, child, target, &shown));
 	fingerprint = certauto__strdup(shown);
@@ -198,7 +250,7 @@ void certauto__lineage_collect(certauto_job *job)
 	size_t i, n = 0;
 	int rc = 0;
 
-	if (lineage->collected || !lineage->deployed)
+	if (lineage->collected || !lineage->visited)
 		return;
 	lineage->collected = 1;
 	for (i = 0; i < certificate->n_deploys && rc == 0; i++) {
@@ -254,7 +306,8 @@ certauto__verdict certauto__lineage_deploy_read(certauto_job *job, certauto__exc
 	}
 	if (owing != NULL)
 		return fail_owing(job, owing);
-	certauto__progress(job, lineage->certificate->name, "deployed");
+	if (lineage->deployed)
+		certauto__progress(job, lineage->certificate->name, "deployed");
 	return CERTAUTO__NEXT;
 }
 
@@ -292,7 +345,7 @@ static certauto_target *target_of(const struct certauto__lineage *lineage, const
 }
 
 static int revive_deployment(certauto_job *job, struct certauto__lineage *lineage,
-	certauto_target *target, void **env_out, certauto__peer **peer_out)
+	certauto_target *target, const char *key, void **env_out, certauto__peer **peer_out)
 {
 	struct certauto__revived *revived = certauto__alloc(sizeof(*revived));
 	int rc = 0;
@@ -305,6 +358,7 @@ static int revive_deployment(certauto_job *job, struct certauto__lineage *lineag
 		certauto__free(revived);
 		return CERTAUTO_ENOMEM;
 	}
+	give_former(revived->deployment, lineage, key);
 	revived->next = lineage->revived;
 	lineage->revived = revived;
 	if (target->row->peer != NULL)
@@ -343,5 +397,5 @@ int certauto__lineage_revive(certauto_job *job, const char *table, const char *k
 	    strcmp(target->row->deploy->name, table) != 0)
 		return CERTAUTO_ENOTFOUND;
 	*table_out = target->row->deploy;
-	return revive_deployment(job, lineage, target, env_out, peer_out);
+	return revive_deployment(job, lineage, target, key, env_out, peer_out);
 }

@@ -122,6 +122,8 @@ enum {
 	CERTAUTO__OWED = 8,    /* its failure is not the job's: the step stays in the record as
 	                          owed */
 	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too; x->status tells */
+	CERTAUTO__HALVES = 64, /* may have done half of its work when it fails: is undone also if it
+	                          was refused. A program, a function of somebody else's */
 	CERTAUTO__ANYHOW = 32  /* read sees every end, after the usual attempts, also that it could
 	                          not be sent: x->rc, x->status, x->error. For what is worth a
 	                          try, no more */

@@ -570,8 +570,10 @@ static int64_t soon_ms(const certauto_job *job)
 static void refused(certauto_job *job)
 {
 	/* A definite no of this attempt, and none before it can have taken effect. */
-	job->begun = 0;
-	drop_unless_sent(job);
+	if ((job_step(job)->flags & CERTAUTO__HALVES) == 0) {
+		job->begun = 0;
+		drop_unless_sent(job);
+	}
 	if (job->undoing == CERTAUTO__UNDO_NOT) {
 		certauto__error_clear(&job->error);
 		certauto__error_copy(&job->error, &job->x.error);

@@ -166,6 +166,7 @@ void certauto__deployment_free(void *arg)
 		certauto__certs_free(deployment->chain);
 	if (deployment->key_of == NULL)
 		certauto__pkey_free(deployment->key);
+	certauto__pkey_free(deployment->former_key);
 	certauto_chain_free(deployment->chain_of);
 	certauto_key_free(deployment->key_of);
 	certauto__list_free(&deployment->names);

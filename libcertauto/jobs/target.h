@@ -65,6 +65,11 @@ struct certauto__target_row {
 	int (*recipe)(const certauto_target *target, certauto__buffer *out, certauto_error *err);
 	/* Of the proof, at most; 0 = the option timeout_ms. */
 	int64_t patience_ms;
+	/* Others work on the device too: each renewal run looks whether all is as it was deployed,
+	 * by a deployment that then has nothing to do, and mends what is not. */
+	int drifts;
+	/* 1: the way back of a deployment may need the key that was served before. */
+	int wants_former;
 };
 
 /* The rows of this library, NULL at the end; defined by targets/targets.c. */
@@ -97,8 +102,8 @@ enum certauto__proof {
 	CERTAUTO__PROOF_UNPROVED
 };
 
-/* What a deploy job hangs on. Made for each job; undo after a kill has target, name and key_type
- * only. */
+/* What a deploy job hangs on. Made for each job; undo after a kill has target, name, key_type and
+ * what was there before only. */
 struct certauto__deployment {
 	certauto_target *target;     /* shared (+1) */
 	char *name;                  /* of the certificate: [A-Za-z0-9._-] */
@@ -107,6 +112,9 @@ struct certauto__deployment {
 	char *generation;            /* "gen-3-1a2b3c4d"; "api" without a store */
 	certauto__certs *chain;      /* owned; NULL in undo after a kill */
 	certauto__pkey *key;         /* owned; NULL when it is kept elsewhere */
+	certauto__pkey *former_key;  /* owned; of what was served before, if its row wants that and
+	                                it is known */
+	char former[65];             /* SHA-256 of that certificate; "" = not known */
 	certauto_chain *chain_of;    /* shared (+1) or NULL: if set, chain is borrowed from it */
 	certauto_key *key_of;        /* the same for key */
 	certauto__list names;        /* of the certificate */

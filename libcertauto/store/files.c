@@ -366,6 +366,7 @@ const struct certauto__store_row certauto__store_files = {
 	.complete = certauto__files_complete,
 	.discard = certauto__files_discard,
 	.load = certauto__files_load,
+	.load_former = certauto__files_load_former,
 	.reject = certauto__files_reject,
 	.sweep = certauto__files_sweep,
 	.list = certauto__files_list,

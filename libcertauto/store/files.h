@@ -58,6 +58,8 @@ int certauto__files_discard(certauto_store *store, const char *name, const char 
 	const char *id, certauto_error *err);
 int certauto__files_load(certauto_store *store, const char *name, const char *key_type,
 	const char *id, struct certauto__generation *out, certauto_error *err);
+int certauto__files_load_former(certauto_store *store, const char *name, const char *key_type,
+	struct certauto__generation *out, certauto_error *err);
 int certauto__files_reject(certauto_store *store, const char *name, const char *key_type,
 	const char *id, const void *chain, size_t len, certauto_error *err);
 int certauto__files_sweep(certauto_store *store, const char *name, const char *key_type,

@@ -166,6 +166,23 @@ static int is_complete(const struct certauto__dir *lineage, const char *id)
 	return faccessat(lineage->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* The newest complete one before that; NULL. */
+static const char *former_of(const struct certauto__dir *lineage, const certauto__list *names,
+	const char *current)
+{
+	long n, before = 0, now = generation_number(current);
+	const char *former = NULL;
+	size_t i;
+
+	for (i = 0; i < names->n; i++)
+		if ((n = generation_number(names->items[i])) > before && n < now &&
+		    is_complete(lineage, names->items[i])) {
+			before = n;
+			former = names->items[i];
+		}
+	return former;
+}
+
 /* The generation that was current before stays: what was deployed may have to be put back. What
  * is older goes. Not known (after a kill): the newest complete one. Failing here harms nothing;
  * the next one tries again. */
@@ -173,14 +190,13 @@ static void remove_older(const struct certauto__dir *lineage, const char *curren
 	const char *former)
 {
 	certauto__list names = {0};
-	long n, before = generation_number(former), now = generation_number(current);
+	long n, before, now = generation_number(current);
 	size_t i;
 
 	if (certauto__dir_list(lineage, &names, NULL) == 0) {
-		for (i = 0; i < names.n && generation_number(former) == 0; i++)
-			if ((n = generation_number(names.items[i])) > before && n < now &&
-			    is_complete(lineage, names.items[i]))
-				before = n;
+		if (generation_number(former) == 0)
+			former = former_of(lineage, &names, current);
+		before = generation_number(former);
 		for (i = 0; i < names.n; i++)
 			if ((n = generation_number(names.items[i])) > 0 && n < now && n != before)
 				(void)certauto__dir_remove(lineage, names.items[i], NULL);
@@ -387,6 +403,29 @@ out:
 	certauto__generation_free(&loaded);
 	certauto__dir_close(&dir);
 	certauto__dir_close(&lineage);
+	return rc;
+}
+
+int certauto__files_load_former(certauto_store *store, const char *name, const char *key_type,
+	struct certauto__generation *out, certauto_error *err)
+{
+	struct certauto__dir lineage = CERTAUTO__DIR;
+	certauto__list names = {0};
+	const char *former = NULL;
+	char current[64];
+	int rc;
+
+	if ((rc = lineage_open(store, name, key_type, 0, &lineage, err)) == 0 &&
+	    (rc = current_id(&lineage, current, sizeof(current), err)) == 0 &&
+	    (rc = certauto__dir_list(&lineage, &names, err)) == 0)
+		former = former_of(&lineage, &names, current);
+	certauto__dir_close(&lineage);
+	if (former != NULL)
+		rc = certauto__files_load(store, name, key_type, former, out, err);
+	else if (rc == 0)
+		rc = certauto__error_set(err, CERTAUTO_ENOTFOUND, name,
+			"%s %s: there was no certificate before the current one", name, key_type);
+	certauto__list_free(&names);
 	return rc;
 }
 

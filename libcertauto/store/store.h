@@ -85,6 +85,9 @@ struct certauto__store_row {
 	/* id NULL = current. ENOTFOUND, EIO. */
 	int (*load)(certauto_store *store, const char *name, const char *key_type, const char *id,
 		struct certauto__generation *out, certauto_error *err);
+	/* The one that was current before. ENOTFOUND. */
+	int (*load_former)(certauto_store *store, const char *name, const char *key_type,
+		struct certauto__generation *out, certauto_error *err);
 	/* keeps a chain that failed acceptance beside the generation ("rejected.pem") for
 	 * diagnosis */
 	int (*reject)(certauto_store *store, const char *name, const char *key_type, const char *id,

@@ -6,11 +6,13 @@
 
 #include "targets/netscaler.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "targets/targets.h"
 
 #define PREFIX_MAX 20     /* room for what follows it in a name of 31 */
+#define PARTITION_MAX 127
 #define PATIENCE_MS 20000 /* an update works at once on each of the device's packet engines */
 
 static const struct certauto__option netscaler_options[] = {
@@ -44,10 +46,10 @@ static const struct certauto__option netscaler_options[] = {
 			"stays and answers all of this ACME account"},
 	{.name = "priority",
 		.type = CERTAUTO__OPTION_NUMBER,
-		.value = "100",
 		.min = 1,
 		.max = 2147480000,
-		.help = "priority of the first challenge policy; taken ones are passed over"},
+		.help = "lowest priority of challenge policies; left out: in front of all that is "
+			"bound there"},
 	{.name = "ssl_vserver",
 		.type = CERTAUTO__OPTION_LIST,
 		.help = "SSL virtual servers (lb, cs, vpn) to bind the certificate to; left out: "
@@ -118,21 +120,66 @@ static int check_word(const certauto_target *target, const char *name, const cha
 	return rc;
 }
 
-/* The device's own rule, without what would have to be quoted in expressions and commands. */
-static int check_name(const certauto_target *target, const char *name, size_t max,
-	certauto_error *err)
-{
-	const char *text = certauto__option_text(target, name);
+#define NAME_CHARS "_#.:@=-"
 
-	if (text == NULL ||
-		(strlen(text) <= max && strchr("#.:@=-", text[0]) == NULL &&
-			text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-					  "0123456789_#.:@=-")] == '\0'))
+/* The device's own rule; what it would need quotes for in expressions and commands is not in it but
+ * for blanks, of which there may be some where more has them. */
+static int check_text(const certauto_target *target, const char *name, const char *text, size_t max,
+	const char *more, certauto_error *err)
+{
+	size_t i, len = text != NULL ? strlen(text) : 0;
+
+	for (i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)text[i]) && text[i] != '_' &&
+			(i == 0 || strchr(NAME_CHARS, text[i]) == NULL) &&
+			(i == 0 || strchr(more, text[i]) == NULL))
+			break;
+	}
+	if (i == len && len <= max)
 		return 0;
 	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-		"%s: option \"%s\" is at most %zu letters, digits and \"_#.:@=-\", a letter, digit "
-		"or \"_\" first",
-		target->label, name, max);
+		"%s: option \"%s\" is at most %zu letters, digits and \"" NAME_CHARS
+		"%s\", a letter, digit or \"_\" first",
+		target->label, name, max, more);
+}
+
+static int check_name(const certauto_target *target, const char *name, size_t max, const char *more,
+	certauto_error *err)
+{
+	return check_text(target, name, certauto__option_text(target, name), max, more, err);
+}
+
+static int check_vservers(const certauto_target *target, certauto_error *err)
+{
+	const certauto__list *list = certauto__option_list(target, "ssl_vserver");
+	int rc = check_name(target, "vserver", CERTAUTO__NS_NAME - 1, " ", err);
+	size_t i;
+
+	for (i = 0; rc == 0 && i < list->n; i++)
+		rc = check_text(target, "ssl_vserver", list->items[i], CERTAUTO__NS_NAME - 1, " ",
+			err);
+	return rc;
+}
+
+/* Of an account that may be known elsewhere, with a domain: no rule, but a recipe must hold it. */
+static int check_user(const certauto_target *target, certauto_error *err)
+{
+	if (strchr(certauto__option_text(target, "user"), '"') == NULL)
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"user\" has a quote in it", target->label);
+}
+
+/* With a slash that may be missing at its end, and a partition's folder is shorter. */
+static int check_folder(const certauto_target *target, certauto_error *err)
+{
+	const char *folder = certauto__option_text(target, "folder");
+
+	if (folder == NULL || strlen(folder) < CERTAUTO__NS_FOLDER - 1)
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"folder\" is longer than %d characters", target->label,
+		CERTAUTO__NS_FOLDER - 2);
 }
 
 /* Passwords do not go over a line that anybody can read, unless somebody said so. */
@@ -186,8 +233,11 @@ static int netscaler_check(certauto_target *target, certauto_error *err)
 		(rc = check_word(target, "challenge_mode", "policy,stateless", err)) < 0 ||
 		(rc = check_word(target, "sni", "default,sni,both", err)) < 0 ||
 		(rc = check_word(target, "ha", "follow,stay,ignore", err)) < 0 ||
-		(rc = check_name(target, "prefix", PREFIX_MAX, err)) < 0 ||
-		(rc = check_name(target, "certkey", 63, err)) < 0)
+		(rc = check_name(target, "prefix", PREFIX_MAX, "", err)) < 0 ||
+		(rc = check_name(target, "certkey", 63, "", err)) < 0 ||
+		(rc = check_name(target, "partition", PARTITION_MAX, "", err)) < 0 ||
+		(rc = check_vservers(target, err)) < 0 || (rc = check_user(target, err)) < 0 ||
+		(rc = check_folder(target, err)) < 0)
 		return rc;
 	return check_together(target, err);
 }
@@ -203,6 +253,8 @@ const struct certauto__target_row certauto__target_netscaler = {
 	.finish = &certauto__netscaler_finish,
 	.test = &certauto__netscaler_test,
 	.csr = &certauto__netscaler_csr,
+	.drifts = 1,
 	.recipe = certauto__netscaler_recipe,
 	.patience_ms = PATIENCE_MS,
+	.wants_former = 1,
 };

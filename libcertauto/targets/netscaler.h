@@ -30,6 +30,7 @@ enum {
 	CERTAUTO__NS_REFERENCED = 1541,
 	CERTAUTO__NS_NOT_BOUND_PAIR = 1542,
 	CERTAUTO__NS_NO_LINK = 1545,
+	CERTAUTO__NS_OTHER_ISSUER = 1548,
 	CERTAUTO__NS_NOT_AUTHORIZED = 2138,
 	CERTAUTO__NS_PRIORITY_USED = 3041,
 	CERTAUTO__NS_NOT_BOUND = 3093,
@@ -39,6 +40,7 @@ enum {
 
 #define CERTAUTO__NS_NAME 128 /* bytes of an object's name, with the NUL */
 #define CERTAUTO__NS_FILE 64  /* bytes of a file's name, with the NUL */
+#define CERTAUTO__NS_FOLDER 256
 
 extern const struct certauto__table certauto__netscaler_present;
 extern const struct certauto__table certauto__netscaler_deploy;
@@ -75,6 +77,8 @@ int certauto__netscaler_code(const certauto__exchange *x);
  * do about it; returns the code. */
 int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing);
+/* Puts "netscaler LABEL: " in front of a message. Returns its code. */
+int certauto__netscaler_sign(certauto_error *err, const certauto_target *target);
 /* EREFUSED, or what fits the code, with doing, the object, the device's code and words, and what to
  * do about it. For a step with CERTAUTO__ERRORS that has no other use for the answer. */
 certauto__verdict certauto__netscaler_refused(certauto_job *job, const certauto__exchange *x,
@@ -109,7 +113,7 @@ certauto__verdict certauto__netscaler_role_read(certauto_job *job, certauto__exc
  * certauto__deployment or a struct certauto__finish. */
 const certauto_target *certauto__netscaler_target(const certauto_job *job);
 /* Where the device keeps certificates and keys, with a slash at the end: of the partition. */
-void certauto__netscaler_folder(char out[256], const certauto_target *target);
+void certauto__netscaler_folder(char out[CERTAUTO__NS_FOLDER], const certauto_target *target);
 /* prefix-NAME-KEY; cut with a digest of the whole in it when it is longer than the device takes
  * (option name_max). The option certkey, where it is set, wins. */
 void certauto__netscaler_certkey(char out[CERTAUTO__NS_NAME],

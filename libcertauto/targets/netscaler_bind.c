@@ -43,9 +43,15 @@ static certauto__verdict get_bindings(certauto_job *job, certauto__exchange *x, 
 certauto__verdict certauto__netscaler_bound_ask(certauto_job *job, certauto__exchange *x)
 {
 	int j = certauto__index(job);
+	const char *name =
+		certauto__option_list(deployment_of(job)->target, "ssl_vserver")->items[j];
 
-	certauto__netscaler_nth_set(job, "vserver", j,
-		certauto__option_list(deployment_of(job)->target, "ssl_vserver")->items[j]);
+	/* What was noted may be of another one: the option has changed since. */
+	if (!certauto__text_equal(certauto__netscaler_nth(job, "vserver", j), name)) {
+		certauto__netscaler_nth_set(job, "bound", j, NULL);
+		certauto__netscaler_nth_set(job, "sni", j, NULL);
+	}
+	certauto__netscaler_nth_set(job, "vserver", j, name);
 	return get_bindings(job, x, j);
 }
 

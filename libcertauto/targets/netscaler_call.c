@@ -106,6 +106,7 @@ void certauto__netscaler_arg(certauto__buffer *query, const char *name, const ch
 
 struct answer {
 	int64_t code;
+	int rc;                  /* CERTAUTO_ENOMEM: it is not known */
 	int warning;             /* it was done all the same */
 	certauto__buffer words;  /* fit to be shown */
 };
@@ -165,7 +166,9 @@ static void answer_read(struct answer *answer, const certauto__exchange *x)
 	if (len > 0)
 		rc = certauto__json_read(certauto__buffer_text(&x->url), data, len,
 			&certauto__json_limits_device, answer_cb, answer, NULL);
-	if (is_good && rc < 0)
+	answer->rc = rc == CERTAUTO_ENOMEM || answer->words.rc == CERTAUTO_ENOMEM
+		? CERTAUTO_ENOMEM : 0;
+	if (answer->rc < 0 || (is_good && rc < 0))
 		answer->code = -1;
 	else if (is_good && answer->warning && !is_lost(x, answer->code))
 		answer->code = 0;
@@ -256,26 +259,39 @@ static const struct meaning *meaning_of(int64_t code)
 	return &other;
 }
 
+int certauto__netscaler_sign(certauto_error *err, const certauto_target *target)
+{
+	/* One without a name of its own is called after its type. */
+	if (certauto__text_equal(target->label, "netscaler"))
+		return certauto__error_prefix(err, "netscaler");
+	return certauto__error_prefix(err, "netscaler %s", target->label);
+}
+
 int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {
-	const char *label = certauto__text_equal(target->label, "netscaler") ? "" : target->label;
 	const struct meaning *meaning;
 	struct answer answer;
 	int rc;
 
+	certauto__error_clear(err);
+	if (x->rc < 0) {
+		certauto__error_copy(err, &x->error);
+		return certauto__error_prefix(err, "%s", doing);
+	}
 	answer_read(&answer, x);
 	meaning = meaning_of(answer.code);
 	rc = x->status >= 200 && x->status < 300 && answer.code < 0 ? CERTAUTO_EPROTO : meaning->rc;
-	certauto__error_clear(err);
-	if (answer.words.len > 0)
-		certauto__error_set(err, rc, object, "netscaler%s%s: %s: code %lld (\"%s\")",
-			*label != '\0' ? " " : "", label, doing, (long long)answer.code,
-			answer.words.data);
+	/* A yes that is told of as a no was not read the first time, for want of memory. */
+	if (answer.rc < 0 || answer.code == 0)
+		rc = certauto__error_nomem(err);
+	else if (answer.words.len > 0)
+		certauto__error_set(err, rc, object, "%s: code %lld (\"%s\")", doing,
+			(long long)answer.code, answer.words.data);
 	else
-		certauto__error_set(err, rc, object,
-			"netscaler%s%s: %s: HTTP status %d without a word of NITRO",
-			*label != '\0' ? " " : "", label, doing, x->status);
+		certauto__error_set(err, rc, object, "%s: HTTP status %d without a word of NITRO",
+			doing, x->status);
+	certauto__netscaler_sign(err, target);
 	err->status = x->status;
 	if (meaning->advice != NULL)
 		certauto__error_advise(err, "%s", meaning->advice);
@@ -388,5 +404,7 @@ certauto__verdict certauto__netscaler_gone(certauto_job *job, certauto__exchange
 		if (codes[i] == code)
 			return CERTAUTO__NEXT;
 	}
+	if (x->error.code == 0) /* it was a yes when it was judged */
+		certauto__error_nomem(&x->error);
 	return certauto__fail_with(job, &x->error);
 }

@@ -10,6 +10,10 @@
 
 #include <certauto/error.h>
 
+#include "core/clock.h"
+#include "crypto/pem.h"
+
+#define DAY 86400
 #define LOOKS 24 /* at one object that is taken back: more means that somebody works against us */
 
 static struct certauto__deployment *deployment_of(const certauto_job *job)
@@ -56,6 +60,22 @@ static const char *above(const certauto_job *job, int i)
 	return i < n_ca(job) ? certauto__netscaler_nth(job, "node", i + 1) : NULL;
 }
 
+/* The link of an object that others have made, and have linked otherwise, is theirs. */
+static int may_relink(const certauto_job *job, int i)
+{
+	return i == 0 || certauto__netscaler_nth(job, ".link", i) == NULL ||
+		certauto__netscaler_is_own_ca(certauto__netscaler_nth(job, "node", i),
+			deployment_of(job)->target);
+}
+
+static int is_linked_right(const certauto_job *job, int i)
+{
+	const char *link = certauto__netscaler_nth(job, ".link", i), *to = above(job, i);
+
+	/* Where our chain ends, a CA may be linked to a root. */
+	return certauto__text_equal(link, to) || (to == NULL && i > 0) || !may_relink(job, i);
+}
+
 /* ---- observe ---- */
 
 enum { ROW_NAME, ROW_CERT, ROW_KEY, ROW_LINK, ROW_SERIAL, ROW_SUBJECT, ROW_ISSUER, ROW_INFORM,
@@ -75,40 +95,51 @@ static int text_holds(const char *text, const char *part)
 	return part == NULL || (text != NULL && strstr(text, part) != NULL);
 }
 
-static int is_same_ca(const certauto_job *job, const char *const *row,
-	const struct certauto__cert_info *ca)
+/* To two days: the device counts whole ones, by its own clock. */
+static int ends_alike(const char *days, int64_t not_after)
 {
+	int64_t n, left = (not_after - certauto__clock_now()) / DAY;
+
+	return certauto__number_parse(days, -100000, 100000, &n) < 0 ||
+		(n - left <= 2 && left - n <= 2) || (n <= 0 && left <= 0);
+}
+
+/* How surely the row of a list is that CA certificate; text, to be kept as a fact. */
+#define SURE_NOT ""
+#define SURE_SERIAL "1"
+#define SURE_ALIKE "2"
+#define SURE_OWN "3"
+
+/* One of ours has its own certificate's digest in its name, and no other is it. What the others are
+ * by the device's own reading differs between releases: after it has said that it has this
+ * certificate already, the serial number is enough. A private CA may have given it twice. */
+static const char *sure_of(const certauto_job *job, const char *const *row, int i)
+{
+	const certauto_target *target = deployment_of(job)->target;
+	const struct certauto__cert_info *ca =
+		certauto__certs_info(deployment_of(job)->chain, (size_t)i);
 	char own[CERTAUTO__NS_NAME];
 
-	certauto__netscaler_ca(own, deployment_of(job)->target, ca);
+	certauto__netscaler_ca(own, target, ca);
 	if (strcmp(own, row[ROW_NAME]) == 0)
-		return 2;
-	/* What it is called by the device's own reading differs between releases: after it has
-	 * said that it has this one already, the serial number is enough. */
-	return certauto__netscaler_is_serial(row[ROW_SERIAL], ca->serial) &&
-		!is_set(row[ROW_KEY]) &&
-		(certauto__netscaler_is(job, ".loose", "yes") ||
-			(text_holds(row[ROW_SUBJECT], ca->subject_cn) &&
-				text_holds(row[ROW_ISSUER], ca->issuer_cn)));
+		return SURE_OWN;
+	if (certauto__netscaler_is_own_ca(row[ROW_NAME], target) || is_set(row[ROW_KEY]) ||
+		certauto__text_equal(certauto__netscaler_nth(job, ".not", i), row[ROW_NAME]) ||
+		!certauto__netscaler_is_serial(row[ROW_SERIAL], ca->serial))
+		return SURE_NOT;
+	if (text_holds(row[ROW_SUBJECT], ca->subject_cn) &&
+		text_holds(row[ROW_ISSUER], ca->issuer_cn) &&
+		ends_alike(row[ROW_DAYS], ca->not_after))
+		return SURE_ALIKE;
+	return certauto__netscaler_is(job, ".loose", "yes") ? SURE_SERIAL : SURE_NOT;
 }
 
-static void observe_node(certauto_job *job, int i, const char *const *row)
+static void observe_node(certauto_job *job, int i, const char *const *row, const char *sure)
 {
 	certauto__netscaler_nth_set(job, "node", i, row[ROW_NAME]);
-	certauto__netscaler_nth_set(job, ".have", i, "yes");
+	certauto__netscaler_nth_set(job, ".have", i, sure);
 	certauto__netscaler_nth_set(job, ".link", i,
 		is_set(row[ROW_LINK]) ? row[ROW_LINK] : NULL);
-}
-
-/* The digest of an encrypted key begins with a mark: see key_digest(). */
-static int is_encrypted(const char *cert, const char *key, const char *certkey)
-{
-	size_t n_cert = strlen(cert), n_key = strlen(key);
-
-	return certauto__netscaler_is_own_file(cert, certkey) &&
-		certauto__netscaler_is_own_file(key, certkey) &&
-		strncmp(key + n_key - 16, cert + n_cert - 16, 12) != 0 && key[n_key - 16] == 'e' &&
-		strncmp(key + n_key - 15, cert + n_cert - 16, 11) == 0;
 }
 
 static void observe_leaf(certauto_job *job, const char *const *row)
@@ -117,7 +148,7 @@ static void observe_leaf(certauto_job *job, const char *const *row)
 		   *key = row[ROW_KEY] != NULL ? row[ROW_KEY] : "";
 	int64_t days;
 
-	observe_node(job, 0, row);
+	observe_node(job, 0, row, SURE_OWN);
 	certauto__fact_set(job, ".cert", certauto__netscaler_base(cert));
 	certauto__fact_set(job, ".key", certauto__netscaler_base(key));
 	certauto__fact_set(job, ".serial", row[ROW_SERIAL]);
@@ -127,10 +158,6 @@ static void observe_leaf(certauto_job *job, const char *const *row)
 	certauto__fact_set(job, "old.key", key);
 	certauto__fact_set(job, "old.inform", row[ROW_INFORM]);
 	certauto__fact_set(job, "forward", NULL);
-	if (is_encrypted(certauto__netscaler_base(cert), certauto__netscaler_base(key),
-		    row[ROW_NAME]))
-		certauto__fact_set(job, "forward",
-			"has an encrypted key, whose passphrase nobody has kept");
 	if (certauto__text_equal(row[ROW_STATUS], "Expired") ||
 		(row[ROW_DAYS] != NULL &&
 			certauto__number_parse(row[ROW_DAYS], -100000, 0, &days) == 0))
@@ -141,19 +168,20 @@ static int observe_row(void *arg, const char *const *row)
 {
 	struct observation *o = arg;
 	const struct certauto__deployment *deployment = deployment_of(o->job);
-	const char *name = row[ROW_NAME];
-	int i, same, rc = 0;
+	const char *name = row[ROW_NAME], *sure, *have;
+	int i, rc = 0;
 
 	if (name == NULL)
 		return 0;
 	if (certauto__netscaler_is(o->job, "certkey", name))
 		observe_leaf(o->job, row);
 	for (i = 1; i <= n_ca(o->job); i++) {
-		same = is_same_ca(o->job, row, certauto__certs_info(deployment->chain, (size_t)i));
-		if (same == 2 || (same && certauto__netscaler_nth(o->job, ".have", i) == NULL))
-			observe_node(o->job, i, row);
+		sure = sure_of(o->job, row, i);
+		have = certauto__netscaler_nth(o->job, ".have", i);
+		if (strcmp(sure, have != NULL ? have : SURE_NOT) > 0)
+			observe_node(o->job, i, row, sure);
 	}
-	if (certauto__netscaler_is_own_ca(name, deployment->target))
+	if (certauto__netscaler_is_own_ca(name, deployment->target) && !is_set(row[ROW_KEY]))
 		rc = certauto__list_add_text(&o->cas, name);
 	if (rc == 0 && is_set(row[ROW_LINK]) &&
 		(rc = certauto__list_add_text(&o->links, name)) == 0)
@@ -217,7 +245,7 @@ static int is_needed(const struct observation *o, const char *ca, const certauto
 		snprintf(entry, sizeof(entry), "ca:%s", links->items[i]);
 		at = is_node(o->job, links->items[i]);
 		if (!certauto__list_has(orphans, entry) &&
-			(at == 0 || certauto__text_equal(above(o->job, at - 1), ca)))
+			(at == 0 || is_linked_right(o->job, at - 1)))
 			return 1;
 	}
 	return is_node(o->job, ca);
@@ -276,6 +304,14 @@ void certauto__netscaler_certkey_begin(certauto__json *w, certauto__exchange *x,
 	certauto__json_put_text(w, "certkey", name);
 }
 
+void certauto__netscaler_put_passphrase(certauto__json *w, const certauto__buffer *passphrase)
+{
+	if (passphrase->len == 0)
+		return;
+	certauto__json_put_bool(w, "password", 1);
+	certauto__json_put_text(w, "passplain", passphrase->data);
+}
+
 void certauto__netscaler_put_file(certauto__json *w, const certauto_target *target,
 	const char *member, const char *file)
 {
@@ -332,22 +368,6 @@ certauto__verdict certauto__netscaler_ca_read(certauto_job *job, certauto__excha
 int certauto__netscaler_link_each(certauto_job *job)
 {
 	return n_ca(job) + 1;
-}
-
-/* The link of an object that others have made, and have linked otherwise, is theirs. */
-static int may_relink(const certauto_job *job, int i)
-{
-	return i == 0 || certauto__netscaler_nth(job, ".link", i) == NULL ||
-		certauto__netscaler_is_own_ca(certauto__netscaler_nth(job, "node", i),
-			deployment_of(job)->target);
-}
-
-static int is_linked_right(const certauto_job *job, int i)
-{
-	const char *link = certauto__netscaler_nth(job, ".link", i), *to = above(job, i);
-
-	/* Where our chain ends, a CA may be linked to a root. */
-	return certauto__text_equal(link, to) || (to == NULL && i > 0) || !may_relink(job, i);
 }
 
 static certauto__verdict link_send(certauto_job *job, certauto__exchange *x, const char *name,
@@ -417,12 +437,24 @@ certauto__verdict certauto__netscaler_chain_link_ask(certauto_job *job, certauto
 	return certauto__index(job) == 0 ? CERTAUTO__NEXT : certauto__netscaler_link_ask(job, x);
 }
 
+/* 1: what was taken for the node above, because all that the device tells of it fits, is the
+ * certificate of another key. */
+static int is_mistaken(const certauto_job *job, const certauto__exchange *x, const char *name)
+{
+	return certauto__netscaler_code(x) == CERTAUTO__NS_OTHER_ISSUER &&
+		!certauto__netscaler_is_own_ca(name, deployment_of(job)->target);
+}
+
 /* It had no link a moment ago: what it has now is from an attempt whose answer was lost, and the
  * read-back tells where it goes to. */
 certauto__verdict certauto__netscaler_link_read(certauto_job *job, certauto__exchange *x)
 {
 	int i = certauto__index(job);
 
+	if (is_mistaken(job, x, above(job, i))) {
+		certauto__netscaler_nth_set(job, ".not", i + 1, above(job, i));
+		return certauto__goto(job, "observe");
+	}
 	if (certauto__netscaler_is_no(x) && certauto__netscaler_code(x) != CERTAUTO__NS_EXISTS)
 		return certauto__netscaler_refuse(job, x, certauto__netscaler_nth(job, "node", i),
 			"linking the certkey");
@@ -457,6 +489,43 @@ int certauto__netscaler_look(certauto_job *job, const certauto__exchange *x, cer
 	return certauto__netscaler_rows(x, "sslcertkey", row_fields, look_row, job, err);
 }
 
+/* The digest of an encrypted key begins with a mark: see key_digest(). */
+static int was_encrypted(const certauto_job *job)
+{
+	const char *certkey = certauto__fact_own(job, "certkey"),
+		   *cert = certauto__netscaler_base(certauto__fact_own(job, "old.cert")),
+		   *key = certauto__netscaler_base(certauto__fact_own(job, "old.key"));
+
+	if (cert == NULL || key == NULL || !certauto__netscaler_is_own_file(cert, certkey) ||
+		!certauto__netscaler_is_own_file(key, certkey))
+		return 0;
+	cert += strlen(cert) - 16; /* behind what is in front of the digests */
+	key += strlen(key) - 16;
+	return strncmp(key, cert, 12) != 0 && key[0] == 'e' && strncmp(key + 1, cert, 11) == 0;
+}
+
+/* Its passphrase follows from the key. */
+static int has_former_key(const certauto_job *job)
+{
+	const struct certauto__deployment *deployment = deployment_of(job);
+	char file[CERTAUTO__NS_FILE];
+
+	if (deployment->former_key == NULL)
+		return 0;
+	certauto__netscaler_file(
+		file, certauto__fact_own(job, "certkey"), deployment->former, "crt");
+	return certauto__text_equal(
+		certauto__netscaler_base(certauto__fact_own(job, "old.cert")), file);
+}
+
+/* Why there is no way back; NULL: there is one. */
+static const char *why_forward(const certauto_job *job)
+{
+	if (was_encrypted(job) && !has_former_key(job))
+		return "has an encrypted key, whose passphrase nobody has kept";
+	return certauto__fact_own(job, "forward");
+}
+
 /* What is next on the way from what is there to what is not: only what is ours is removed. */
 static const char *remove_next(const certauto_job *job, const char *file)
 {
@@ -477,19 +546,25 @@ static const char *relink_next(const certauto_job *job, const char *was)
 
 static const char *leaf_next(const certauto_job *job)
 {
-	if (certauto__netscaler_is(job, "old.0", "absent"))
-		return remove_next(job, certauto__fact_own(job, "crt"));
+	const char *was = certauto__fact_own(job, "was.0"), *next;
+
 	if (certauto__fact_own(job, ".look") == NULL)
 		return NULL;
+	if (certauto__fact_own(job, ".stuck") != NULL) {
+		next = relink_next(job, above(job, 0));
+		return next != NULL ? next : "stuck";
+	}
+	if (certauto__netscaler_is(job, "old.0", "absent"))
+		return remove_next(job, certauto__fact_own(job, "crt"));
 	if (certauto__netscaler_is(job, ".look.cert",
 		    certauto__netscaler_base(certauto__fact_own(job, "old.cert"))) &&
 		certauto__netscaler_is(job, ".look.key",
 			certauto__netscaler_base(certauto__fact_own(job, "old.key"))))
-		return relink_next(job, certauto__fact_own(job, "was.0"));
-	if (certauto__fact_own(job, "forward") != NULL)
+		return relink_next(job, was);
+	if (why_forward(job) != NULL)
 		return "forward";
-	return relink_next(job, certauto__fact_own(job, "was.0")) != NULL &&
-			certauto__fact_own(job, ".look.link") != NULL ? "unlink" : "update";
+	return relink_next(job, was) != NULL && certauto__fact_own(job, ".look.link") != NULL
+		? "unlink" : "update";
 }
 
 /* Of an intermediate the link alone was changed; one that we have made loses it, so that what it
@@ -507,19 +582,43 @@ static certauto__verdict restore_files(certauto_job *job, certauto__exchange *x,
 {
 	const char *inform = certauto__fact_own(job, "old.inform"),
 		   *key = certauto__fact_own(job, "old.key");
+	certauto__buffer pem = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 2),
+			 passphrase = CERTAUTO__BUFFER(256);
+	certauto__verdict verdict = CERTAUTO__FAILED;
 	certauto__json w;
 
+	if (was_encrypted(job) &&
+		certauto__pkey_format_encrypted(&pem, &passphrase, deployment_of(job)->former_key,
+			certauto__job_error_of(job)) < 0)
+		goto out;
 	certauto__netscaler_certkey_begin(&w, x, deployment_of(job)->target, "update", name);
+	x->body.secret = 1;
 	certauto__json_put_text(&w, "cert", certauto__fact_own(job, "old.cert"));
 	if (is_set(key))
 		certauto__json_put_text(&w, "key", key);
 	if (is_set(inform) && strcmp(inform, "PEM") != 0)
 		certauto__json_put_text(&w, "inform", inform);
+	certauto__netscaler_put_passphrase(&w, &passphrase);
 	certauto__json_put_bool(&w, "nodomaincheck", 1);
-	return certauto__netscaler_end(&w);
+	verdict = certauto__netscaler_end(&w);
+out:
+	certauto__buffer_free(&pem);
+	certauto__buffer_free(&passphrase);
+	return verdict;
 }
 
-/* Every other time it looks; the other times it does what look_read() found. */
+/* As long as the leaf's certkey is not as it was, nothing is removed that it may need. */
+certauto__verdict certauto__netscaler_stuck(certauto_job *job)
+{
+	const char *why = certauto__fact_own(job, ".stuck");
+
+	if (why == NULL)
+		return CERTAUTO__NEXT;
+	return certauto__fail(job, CERTAUTO_EROLLBACK, certauto__fact_own(job, "certkey"), "%s",
+		why);
+}
+
+/* Every other time it looks; the other times it does what it has found then. */
 static certauto__verdict node_undo(certauto_job *job, certauto__exchange *x, const char *name,
 	const char *was)
 {
@@ -527,6 +626,9 @@ static certauto__verdict node_undo(certauto_job *job, certauto__exchange *x, con
 
 	if (name == NULL || certauto__fact_own(job, "stays") != NULL)
 		return CERTAUTO__NEXT;
+	if (certauto__step_attempts(job) == 1 &&
+		certauto__netscaler_stuck(job) != CERTAUTO__NEXT)
+		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) % 2 == 1)
 		return certauto__netscaler_get(x, target, "sslcertkey", name, NULL);
 	if (certauto__netscaler_is(job, ".next", "unlink"))
@@ -550,7 +652,7 @@ static certauto__verdict stay_forward(certauto_job *job, certauto__exchange *x)
 	certauto__error_clear(&x->error);
 	certauto__error_set(&x->error, CERTAUTO_EROLLBACK, name,
 		"the device keeps the new certificate in %s: the old one %s", name,
-		certauto__fact_own(job, "forward"));
+		why_forward(job));
 	return CERTAUTO__FAILED;
 }
 
@@ -560,6 +662,8 @@ static certauto__verdict undo_again(certauto_job *job, certauto__exchange *x, co
 		return CERTAUTO__NEXT;
 	if (strcmp(next, "forward") == 0)
 		return stay_forward(job, x);
+	if (strcmp(next, "stuck") == 0)
+		return certauto__netscaler_stuck(job);
 	if (certauto__step_attempts(job) > LOOKS)
 		return CERTAUTO__FAILED;
 	certauto__fact_set(job, ".next", next);
@@ -590,15 +694,34 @@ static certauto__verdict node_undo_read(certauto_job *job, certauto__exchange *x
 
 certauto__verdict certauto__netscaler_link_undo(certauto_job *job, certauto__exchange *x)
 {
-	int i = certauto__index(job);
+	int i = certauto__index(job), is_stuck = certauto__fact_own(job, ".stuck") != NULL;
 
 	return node_undo(job, x, certauto__netscaler_nth(job, "node", i),
-		certauto__netscaler_nth(job, "was", i));
+		is_stuck ? above(job, i) : certauto__netscaler_nth(job, "was", i));
+}
+
+/* When the leaf's fails. After a definite no, to its old files or to its removal, it is to be whole
+ * as it is: it may have lost its link on the way. */
+static certauto__verdict leaf_stuck(certauto_job *job, const certauto__exchange *x)
+{
+	const char *why = certauto_error_message(certauto__job_error_of(job));
+	int is_refused = x->rc == 0 && certauto__step_attempts(job) % 2 == 0 &&
+		certauto__fact_own(job, ".stuck") == NULL;
+
+	if (why == NULL)
+		why = certauto_error_message(&x->error);
+	certauto__fact_set(job, ".stuck", why != NULL ? why : "it cannot be told how it is");
+	return is_refused ? certauto__again(job, 0) : CERTAUTO__FAILED;
 }
 
 certauto__verdict certauto__netscaler_link_undo_read(certauto_job *job, certauto__exchange *x)
 {
-	return node_undo_read(job, x, certauto__index(job));
+	int i = certauto__index(job);
+	certauto__verdict verdict = node_undo_read(job, x, i);
+
+	if (verdict != CERTAUTO__FAILED || i > 0 || certauto__fact_own(job, "stays") != NULL)
+		return verdict;
+	return leaf_stuck(job, x);
 }
 
 /* ---- the way back of a CA object that was made ---- */

@@ -78,6 +78,18 @@ certauto__verdict certauto__netscaler_refuse(certauto_job *job, const certauto__
 	return certauto__netscaler_refused(job, x, object, text);
 }
 
+const char *certauto__netscaler_shown(char out[CERTAUTO__NS_SHOWN], const char *text)
+{
+	certauto__buffer shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX);
+
+	if (text == NULL)
+		text = "unknown";
+	certauto__text_escape(&shown, text, strlen(text));
+	snprintf(out, CERTAUTO__NS_SHOWN, "%s", certauto__buffer_text(&shown));
+	certauto__buffer_free(&shown);
+	return out;
+}
+
 /* ---- observe ---- */
 
 /* Of an encrypted key the digest begins with a mark in the place of a digit: the same key in the
@@ -95,6 +107,10 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 	char certkey[CERTAUTO__NS_NAME], file[CERTAUTO__NS_FILE];
 
 	certauto__netscaler_certkey(certkey, deployment);
+	/* Configured otherwise since the run was killed whose facts these are: what was noted is of
+	 * another pair. */
+	if (!certauto__netscaler_is(job, "certkey", certkey))
+		certauto__fact_set(job, "switch", NULL);
 	certauto__fact_set(job, "certkey", certkey);
 	certauto__netscaler_nth_set(job, "node", 0, certkey);
 	certauto__netscaler_file(file, certkey, leaf_of(job)->fingerprint, "crt");
@@ -110,12 +126,14 @@ static certauto__verdict refuse_taken(certauto_job *job)
 {
 	const char *certkey = certauto__fact_own(job, "certkey"),
 		   *label = deployment_of(job)->target->label;
+	char shown[CERTAUTO__NS_SHOWN];
 	certauto_error error = {0};
 
 	certauto__error_set(&error, CERTAUTO_EREFUSED, certkey,
 		"%s: the certkey name %s is taken by something else: its file %s is none of "
 		"certauto's",
-		label, certkey, certauto__fact_own(job, "old.cert"));
+		label, certkey,
+		certauto__netscaler_shown(shown, certauto__fact_own(job, "old.cert")));
 	certauto__error_advise(&error,
 		"if certauto is to renew that one from now on, set the option certkey of target "
 		"\"%s\" to %s; otherwise choose another prefix",
@@ -176,21 +194,35 @@ static certauto__verdict requests_ask(certauto_job *job, certauto__exchange *x)
 	if (deployment_of(job)->key != NULL || is_stored(job))
 		return CERTAUTO__NEXT;
 	certauto__fact_set_number(job, ".n.request", 0);
+	certauto__fact_set_number(job, ".n.own", 0);
 	return certauto__netscaler_file_list(x, deployment_of(job)->target);
 }
 
+/* Named as those of the certificate-key pair they come first, before those that were made with the
+ * prefix under another name: of that prefix others may have made more than are looked at. */
 static int requests_row(void *arg, const char *const *row)
 {
 	certauto_job *job = arg;
-	int64_t n = certauto__fact_number(job, ".n.request", 0);
-	const char *dot = row[0] != NULL ? strrchr(row[0], '.') : NULL;
+	const char *prefix = certauto__option_text(deployment_of(job)->target, "prefix"),
+		   *dot = row[0] != NULL ? strrchr(row[0], '.') : NULL, *former;
+	int n = (int)certauto__fact_number(job, ".n.request", 0),
+	    n_own = (int)certauto__fact_number(job, ".n.own", 0), at = n;
 
-	if (dot == NULL || strcmp(dot, ".csr") != 0 || n >= REQUESTS_MAX ||
-		!certauto__text_starts(row[0],
-			certauto__option_text(deployment_of(job)->target, "prefix")))
+	if (dot == NULL || strcmp(dot, ".csr") != 0)
 		return 0;
-	certauto__netscaler_nth_set(job, ".request", (int)n, row[0]);
-	certauto__fact_set_number(job, ".n.request", n + 1);
+	if (certauto__netscaler_is_own_file(row[0], certauto__fact_own(job, "certkey"))) {
+		if ((at = n_own) == REQUESTS_MAX)
+			return 0;
+		former = certauto__netscaler_nth(job, ".request", at);
+		if (n < REQUESTS_MAX && former != NULL)
+			certauto__netscaler_nth_set(job, ".request", n, former);
+		certauto__fact_set_number(job, ".n.own", n_own + 1);
+	} else if (n == REQUESTS_MAX || !certauto__text_starts(row[0], prefix) ||
+		row[0][strlen(prefix)] != '-') {
+		return 0;
+	}
+	certauto__netscaler_nth_set(job, ".request", at, row[0]);
+	certauto__fact_set_number(job, ".n.request", n < REQUESTS_MAX ? n + 1 : n);
 	return 0;
 }
 
@@ -396,7 +428,7 @@ static certauto__verdict file_call(certauto__exchange *x, const certauto_target 
 {
 	certauto__buffer query = CERTAUTO__BUFFER(2048);
 	certauto__verdict verdict;
-	char folder[256];
+	char folder[CERTAUTO__NS_FOLDER];
 
 	certauto__netscaler_folder(folder, target);
 	if (strlen(folder) > 1)
@@ -441,7 +473,7 @@ static certauto__verdict file_send(certauto_job *job, certauto__exchange *x, con
 			 coded = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 4);
 	const certauto_target *target = deployment_of(job)->target;
 	certauto__verdict verdict = CERTAUTO__FAILED;
-	char folder[256];
+	char folder[CERTAUTO__NS_FOLDER];
 	certauto__json w;
 
 	if (file_content(&content, job, certauto__job_error_of(job)) < 0)
@@ -551,6 +583,8 @@ static certauto__verdict files_undo(certauto_job *job, certauto__exchange *x)
 
 	if (name == NULL || file_stays(job, name))
 		return CERTAUTO__NEXT;
+	if (certauto__netscaler_stuck(job) != CERTAUTO__NEXT)
+		return CERTAUTO__FAILED;
 	return certauto__step_attempts(job) == 1 ? certauto__netscaler_file_get(x, target, name)
 						 : certauto__netscaler_file_delete(x, target, name);
 }
@@ -585,6 +619,7 @@ static certauto__verdict put_send(certauto_job *job, certauto__exchange *x, int 
 	const struct certauto__deployment *deployment = deployment_of(job);
 	certauto__buffer pem = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 2),
 			 passphrase = CERTAUTO__BUFFER(256);
+	const char *inform = certauto__fact_own(job, "old.inform");
 	certauto__verdict verdict = CERTAUTO__FAILED;
 	certauto__json w;
 
@@ -599,10 +634,9 @@ static certauto__verdict put_send(certauto_job *job, certauto__exchange *x, int 
 		certauto__fact_own(job, "crt"));
 	certauto__netscaler_put_file(&w, deployment->target, "key",
 		certauto__fact_own(job, "key"));
-	if (passphrase.len > 0) {
-		certauto__json_put_bool(&w, "password", 1);
-		certauto__json_put_text(&w, "passplain", passphrase.data);
-	}
+	if (is_update && inform != NULL && strcmp(inform, "PEM") != 0)
+		certauto__json_put_text(&w, "inform", "PEM");
+	certauto__netscaler_put_passphrase(&w, &passphrase);
 	if (is_update && !certauto__option_flag(deployment->target, "domain_check"))
 		certauto__json_put_bool(&w, "nodomaincheck", 1);
 	verdict = certauto__netscaler_end(&w);
@@ -662,6 +696,7 @@ static certauto__verdict verify_ask(certauto_job *job, certauto__exchange *x)
 static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 {
 	const char *certkey = certauto__fact_own(job, "certkey"), *serial;
+	char shown[CERTAUTO__NS_SHOWN];
 
 	if (certauto__netscaler_moved(job))
 		return certauto__goto(job, "observe");
@@ -675,7 +710,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 			"%s: read back, the certkey %s is not the new certificate: serial %s "
 			"instead of %s",
 			deployment_of(job)->target->label, certkey,
-			serial != NULL ? serial : "unknown", leaf_of(job)->serial);
+			certauto__netscaler_shown(shown, serial), leaf_of(job)->serial);
 	/* An update may drop the link: then it is made again. */
 	if (!certauto__netscaler_is(job, ".look.link", certauto__netscaler_nth(job, "node", 1)))
 		return certauto__goto(job, "observe");

@@ -14,7 +14,9 @@
  * "vserver.J"; "sni.J". "switch": objects are being changed, so what was noted stands. "wrote":
  * there is something to save. "forward": why there is no way back; "stays": so it was not
  * gone. "foreign.K": the K-th file is somebody else's. Volatile, what is there now:
- * ".link.I", ".have.I", ".cert", ".key", ".serial", ".bound.J", ".sni.J". */
+ * ".link.I", ".have.I" (how surely), ".cert", ".key", ".serial", ".bound.J", ".sni.J"; and what was
+ * found out: ".not.I", an object that only looks like node I, ".loose", and ".stuck", why the leaf
+ * cannot be made as it was. */
 
 #include "targets/netscaler.h"
 
@@ -22,6 +24,10 @@
 const char *certauto__netscaler_nth(const certauto_job *job, const char *name, int i);
 void certauto__netscaler_nth_set(certauto_job *job, const char *name, int i, const char *value);
 int certauto__netscaler_is(const certauto_job *job, const char *name, const char *value);
+
+/* What the device calls something, fit for messages; text NULL: "unknown". */
+#define CERTAUTO__NS_SHOWN 200
+const char *certauto__netscaler_shown(char out[CERTAUTO__NS_SHOWN], const char *text);
 
 /* Behind the last slash: the device gives names of files with or without their folder. */
 const char *certauto__netscaler_base(const char *path);
@@ -72,9 +78,13 @@ certauto__verdict certauto__netscaler_chain_link_ask(certauto_job *job, certauto
 /* The undo of all these, and of put: a node as it was. */
 certauto__verdict certauto__netscaler_link_undo(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__netscaler_link_undo_read(certauto_job *job, certauto__exchange *x);
+/* In an undo: FAILED, with why, if the leaf's certkey could not be made as it was; else NEXT. */
+certauto__verdict certauto__netscaler_stuck(certauto_job *job);
 /* Begins a call about a certkey: action NULL makes it, "update" gives it other files. */
 void certauto__netscaler_certkey_begin(certauto__json *w, certauto__exchange *x,
 	const certauto_target *target, const char *action, const char *name);
+/* Nothing where it is empty. */
+void certauto__netscaler_put_passphrase(certauto__json *w, const certauto__buffer *passphrase);
 /* The name of a file as a certkey has it. */
 void certauto__netscaler_put_file(certauto__json *w, const certauto_target *target,
 	const char *member, const char *file);

@@ -320,13 +320,16 @@ static int sync_row(void *arg, const char *const *row)
 {
 	struct sync *sync = arg;
 	const char *state = row[0] != NULL ? row[0] : "";
+	char shown[CERTAUTO__NS_SHOWN];
 
 	if (sync->n++ == 0)
 		return 0; /* the node that is asked */
 	if (row[1] != NULL && strcmp(row[1], "UP") != 0)
-		snprintf(sync->bad, sizeof(sync->bad), "is %.100s", row[1]);
+		snprintf(sync->bad, sizeof(sync->bad), "is %s",
+			certauto__netscaler_shown(shown, row[1]));
 	else if (strstr(state, "FAIL") != NULL || strstr(state, "DISABLED") != NULL)
-		snprintf(sync->bad, sizeof(sync->bad), "has sync state %.100s", state);
+		snprintf(sync->bad, sizeof(sync->bad), "has sync state %s",
+			certauto__netscaler_shown(shown, state));
 	else if (strstr(state, "PROGRESS") != NULL)
 		sync->busy = 1;
 	return 0;

@@ -54,18 +54,18 @@ const certauto_target *certauto__netscaler_target(const certauto_job *job)
 	return env;
 }
 
-void certauto__netscaler_folder(char out[256], const certauto_target *target)
+void certauto__netscaler_folder(char out[CERTAUTO__NS_FOLDER], const certauto_target *target)
 {
 	const char *folder = certauto__option_text(target, "folder");
 	const char *partition = certauto__option_text(target, "partition");
 
 	if (certauto__option_is_set(target, "folder"))
-		snprintf(out, 256, "%s%s", folder,
+		snprintf(out, CERTAUTO__NS_FOLDER, "%s%s", folder,
 			folder[0] != '\0' && folder[strlen(folder) - 1] == '/' ? "" : "/");
 	else if (partition != NULL)
-		snprintf(out, 256, "/nsconfig/partitions/%s/ssl/", partition);
+		snprintf(out, CERTAUTO__NS_FOLDER, "/nsconfig/partitions/%s/ssl/", partition);
 	else
-		snprintf(out, 256, "/nsconfig/ssl/");
+		snprintf(out, CERTAUTO__NS_FOLDER, "/nsconfig/ssl/");
 }
 
 void certauto__netscaler_certkey(char out[CERTAUTO__NS_NAME],

@@ -15,6 +15,7 @@
 #define TEXT_MAX 8192        /* of an expression, as the device takes them */
 #define LITERAL 128          /* bytes of an answer in one literal: the device takes 255 */
 #define SPAN 4096            /* priorities that are looked at for a free one */
+#define FIRST 100            /* the lowest of them, unless told or what is bound is lower */
 #define PRIORITY_MAX 2147483647
 #define CLASHES_MAX 3        /* priorities that somebody else was quicker to take */
 #define LEFT_AFTER_S 7200    /* no run takes that long: what it has made, it has left */
@@ -54,12 +55,11 @@ static int is_global(const struct kind *kind)
 	return kind == &kinds[N_DETECTED];
 }
 
-/* NULL for what is bound globally. */
+/* The one the policy was bound to, whatever is configured by now. NULL for what is bound
+ * globally. */
 static const char *vserver_of(const certauto_job *job)
 {
-	if (is_global(kind_of(job)))
-		return NULL;
-	return certauto__option_text(certauto__netscaler_target(job), "vserver");
+	return is_global(kind_of(job)) ? NULL : certauto__fact_own(job, "vserver");
 }
 
 static const char *object_of(const certauto_job *job)
@@ -124,6 +124,7 @@ static certauto__verdict begin_ask(certauto_job *job, certauto__exchange *x)
 
 struct scan {
 	const certauto_job *job;
+	int64_t own_at;               /* where that one is bound; 0: it is not */
 	int64_t foreign;              /* lowest priority of a policy that is not of a challenge */
 	int64_t low, high;            /* marked: those from low on, below high */
 	unsigned char used[SPAN / 8 + 1];
@@ -151,20 +152,24 @@ static int scan_row(void *arg, const char *const *values)
 	char own[CERTAUTO__NS_NAME];
 	int64_t priority, made;
 
-	if (object == NULL)
+	/* No name has a comma: what was left is listed with them. */
+	if (object == NULL || strchr(object, ',') != NULL)
 		return 0;
+	if (values[1] == NULL ||
+		certauto__number_parse(values[1], 1, PRIORITY_MAX, &priority) < 0)
+		priority = 0;
 	made = certauto__netscaler_answer_time(object, target);
 	own_name(own, scan->job, made);
-	if (strcmp(object, own) == 0)
+	if (strcmp(object, own) == 0) {
 		memcpy(scan->own, own, sizeof(own));
-	else if (certauto__netscaler_stateless_is(object, target))
+		scan->own_at = priority;
+	} else if (certauto__netscaler_stateless_is(object, target)) {
 		(void)snprintf(scan->other, sizeof(scan->other), "%s", object);
-	else if (made != 0 && certauto__clock_now() - made >= LEFT_AFTER_S &&
-		scan->n_left < LEFT_MAX)
+	} else if (made != 0 && certauto__clock_now() - made >= LEFT_AFTER_S &&
+		scan->n_left < LEFT_MAX) {
 		certauto__buffer_printf(&scan->left, "%s%s", scan->n_left++ > 0 ? "," : "", object);
-	if (made == 0 && values[1] != NULL &&
-		certauto__number_parse(values[1], 1, PRIORITY_MAX, &priority) == 0 &&
-		priority < scan->foreign)
+	}
+	if (made == 0 && priority > 0 && priority < scan->foreign)
 		scan->foreign = priority;
 	return scan->left.rc;
 }
@@ -188,17 +193,18 @@ static int64_t at_most(int64_t a, int64_t b)
 }
 
 /* In front of what is bound there: a redirect to https would be quicker than the answer else. Where
- * the configuration says from where on, that holds. */
+ * the configuration says from where on, that holds, and it is in front of what is behind that. */
 static void scan_span(struct scan *scan)
 {
 	const certauto_target *target = certauto__netscaler_target(scan->job);
-	int64_t first = certauto__option_number(target, "priority");
+	int is_told = certauto__option_is_set(target, "priority");
+	int64_t first = is_told ? certauto__option_number(target, "priority") : FIRST;
 
 	scan->low = first;
 	scan->high = at_most(first + SPAN, PRIORITY_MAX + (int64_t)1);
 	if (scan->foreign > first) {
 		scan->high = at_most(scan->high, scan->foreign);
-	} else if (!certauto__option_is_set(target, "priority") && scan->foreign > 1) {
+	} else if (!is_told && scan->foreign > 1) {
 		scan->high = scan->foreign;
 		scan->low = scan->high > SPAN ? scan->high - SPAN : 1;
 	}
@@ -240,8 +246,8 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 
 	if (is_answered(job))
 		return CERTAUTO__NEXT;
-	certauto__netscaler_node_note(job);
 	certauto__fact_set(job, "kind", observe_kind(job));
+	certauto__fact_set(job, "vserver", certauto__option_text(target, "vserver"));
 	if ((kind = kind_of(job)) == NULL)
 		return CERTAUTO__FAILED;
 	if (!is_global(kind) && vserver_of(job) == NULL)
@@ -331,7 +337,9 @@ static certauto__verdict observe_note(certauto_job *job, const certauto__exchang
 	scan_span(scan);
 	if (scan_rows(job, x, mark_row, scan, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
-	if ((priority = scan_free(scan)) == 0 && scan->own[0] == '\0')
+	/* What is bound is bound once more where it is: only what was sent is taken back. */
+	if ((priority = scan->own_at > 0 ? scan->own_at : scan_free(scan)) == 0 &&
+		scan->own[0] == '\0')
 		return certauto__fail(job, CERTAUTO_EREFUSED, vserver_of(job),
 			"%s: no priority is free for the challenge's policy",
 			certauto__netscaler_target(job)->label);
@@ -355,6 +363,7 @@ static certauto__verdict observe_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__netscaler_code(x) != CERTAUTO__NS_DONE)
 		return certauto__netscaler_refused(job, x, vserver_of(job),
 			"looking at the policies that are bound");
+	certauto__netscaler_node_note(job); /* the session is open by now */
 	if (!is_fact(job, ".bind", "clash")) {
 		certauto__fact_set(job, ".action", NULL);
 		certauto__fact_set(job, ".policy", NULL);
@@ -529,10 +538,16 @@ static int same_row(void *arg, const char *const *values)
 
 static certauto__verdict part_foreign(certauto_job *job, const struct part *part)
 {
+	certauto_error error = {0};
+
 	certauto__fact_set(job, part->type, "none");
-	return certauto__fail(job, CERTAUTO_EREFUSED, object_of(job),
-		"%s: %s: there is a %s already, with another content",
-		certauto__netscaler_target(job)->label, part->doing, object_of(job));
+	certauto__error_set(&error, CERTAUTO_EREFUSED, object_of(job),
+		"%s: there is a %s already, with another content", part->doing, object_of(job));
+	certauto__netscaler_sign(&error, certauto__netscaler_target(job));
+	certauto__error_advise(&error,
+		"if nobody needs it, remove it: unbind it, rm responder policy, rm responder "
+		"action; else choose another prefix");
+	return certauto__fail_with(job, &error);
 }
 
 static certauto__verdict part_compare(certauto_job *job, const certauto__exchange *x,
@@ -664,7 +679,8 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 	int64_t clashes = certauto__fact_number(job, ".clashes", 0) + 1;
 	int code = certauto__netscaler_code(x);
 
-	if (code == CERTAUTO__NS_DONE || code == CERTAUTO__NS_EXISTS)
+	if (code == CERTAUTO__NS_DONE || code == CERTAUTO__NS_EXISTS ||
+		(code == CERTAUTO__NS_PRIORITY_USED && is_fact(job, ".bound", "yes")))
 		return CERTAUTO__NEXT;
 	if (code == CERTAUTO__NS_PRIORITY_USED && clashes <= CLASHES_MAX) {
 		certauto__fact_set_number(job, ".clashes", clashes);
@@ -686,10 +702,15 @@ static certauto__verdict bind_undo(certauto_job *job, certauto__exchange *x)
  * server down, the node not the primary any more. The test of the target knows. */
 static certauto__verdict check_ask(certauto_job *job, certauto__exchange *x)
 {
+	certauto__verdict verdict;
+
 	if (is_answered(job))
 		return CERTAUTO__NEXT;
-	if (is_fact(job, ".look", "role"))
-		return certauto__netscaler_role_ask(job, x);
+	if (is_fact(job, ".look", "role")) {
+		if ((verdict = certauto__netscaler_role_ask(job, x)) != CERTAUTO__NEXT)
+			return verdict;
+		certauto__fact_set(job, ".look", "test");
+	}
 	if (!is_fact(job, ".look", "test"))
 		return certauto__challenge_check_ask(job, x);
 	return certauto__child_start(job, &certauto__netscaler_test, "test",
@@ -736,12 +757,16 @@ static certauto__verdict find_undo(certauto_job *job, certauto__exchange *x)
 static certauto__verdict find_undo_read(certauto_job *job, certauto__exchange *x)
 {
 	struct scan scan = {.job = job, .left = CERTAUTO__BUFFER(LEFT_MAX * CERTAUTO__NS_NAME)};
+	certauto_error error = {0};
 	int rc;
 
 	if (is_missing(x) && other_kind(job))
 		return certauto__again(job, 0);
-	if (certauto__netscaler_code(x) != CERTAUTO__NS_DONE)
-		return certauto__fail_with(job, &x->error);
+	if (certauto__netscaler_code(x) != CERTAUTO__NS_DONE) {
+		certauto__netscaler_tell(&error, x, certauto__netscaler_target(job),
+			vserver_of(job), "looking for what is to be removed");
+		return certauto__fail_with(job, &error);
+	}
 	rc = scan_rows(job, x, scan_row, &scan, &x->error);
 	certauto__buffer_free(&scan.left);
 	if (rc < 0)

@@ -5,10 +5,10 @@
 /* What the two ways to answer http-01 on a NetScaler share: a policy for each challenge
  * (netscaler_present.c), and one for good that answers all of an account (netscaler_stateless.c).
  *
- * Facts: "object", the name of action and policy; "kind" of the virtual server; "responderaction",
- * "responderpolicy", "binding" are "none" when the device has definitely not taken them. Volatile:
- * ".answered" when there is nothing to do, ".bound" when the policy is, ".priority" for it,
- * ".action" and ".policy" when they are there. */
+ * Facts: "object", the name of action and policy; "kind" and "vserver", where it is bound;
+ * "responderaction", "responderpolicy", "binding" are "none" when the device has definitely not
+ * taken them. Volatile: ".answered" when there is nothing to do, ".bound" when the policy is,
+ * ".priority" for it, ".action" and ".policy" when they are there. */
 
 #include "targets/netscaler.h"
 

@@ -204,7 +204,7 @@ static void spec_ours(certauto__buffer *out, const certauto_target *target, cons
 /* Without the slash at the end, which the device may leave out. */
 static void spec_folder(certauto__buffer *out, const certauto_target *target)
 {
-	char folder[256];
+	char folder[CERTAUTO__NS_FOLDER];
 	size_t len;
 
 	certauto__netscaler_folder(folder, target);
@@ -319,31 +319,33 @@ static void policies_add(struct recipe *recipe, const certauto_target *target)
 int certauto__netscaler_recipe(const certauto_target *target, certauto__buffer *out,
 	certauto_error *err)
 {
-	const char *user = certauto__option_text(target, "user"), *prefix, *partition;
+	const char *user = certauto__option_text(target, "user"), *partition, *quote;
 	struct recipe recipe = {.out = out, .spec = CERTAUTO__BUFFER(8192)};
 	int i, rc;
 
-	recipe.name = prefix = certauto__option_text(target, "prefix");
+	recipe.name = certauto__option_text(target, "prefix");
 	partition = certauto__option_text(target, "partition");
 	if (user == NULL || strcmp(user, "nsroot") == 0) /* that one may do anything */
 		user = "certauto";
+	quote = strchr(user, ' ') != NULL ? "\"" : "";
 	certauto__buffer_printf(out, "# What certauto does on this device, and no more; put a "
 		"password for PASSWORD.\n");
 	policies_add(&recipe, target);
 	certauto__buffer_printf(out,
-		"add system user %s PASSWORD -externalAuth DISABLED -timeout 900\n", user);
+		"add system user %s%s%s PASSWORD -externalAuth DISABLED -timeout 900\n", quote,
+		user, quote);
 	for (i = 0; i < recipe.n; i++) {
-		certauto__buffer_printf(out, "bind system user %s ", user);
+		certauto__buffer_printf(out, "bind system user %s%s%s ", quote, user, quote);
 		policy_name(out, &recipe, i);
 		certauto__buffer_printf(out, " %d\n", 100 + i);
 	}
 	if (partition != NULL)
-		certauto__buffer_printf(out, "bind system user %s -partitionName %s\n", user,
-			partition);
+		certauto__buffer_printf(out, "bind system user %s%s%s -partitionName %s\n", quote,
+			user, quote, partition);
 	certauto__buffer_printf(out,
-		"# From release 13.0 on, for no other use than this: set system user %s "
+		"# From release 13.0 on, for no other use than this: set system user %s%s%s "
 		"-allowedManagementInterface API\n# At the end: save ns config\n",
-		user);
+		quote, user, quote);
 	rc = out->rc;
 	certauto__buffer_free(&recipe.spec);
 	return rc < 0 ? certauto__error_set(err, rc, target->label, "%s",
@@ -380,7 +382,7 @@ static void ours_add(certauto__buffer *out, const certauto_target *target, const
 
 static void example_add(certauto__buffer *out, const certauto_target *target, const char *example)
 {
-	char folder[256];
+	char folder[CERTAUTO__NS_FOLDER];
 
 	certauto__netscaler_folder(folder, target);
 	for (; *example != '\0'; example++) {

@@ -75,6 +75,17 @@ static void own_error(const certauto_job *job, const certauto__exchange *x, cons
 		certauto__netscaler_tell(error, x, target, target->label, doing);
 }
 
+static int is_among(int code, const short *codes, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (codes[i] == code)
+			return 1;
+	}
+	return 0;
+}
+
 /* ---- opening: login ---- */
 
 static certauto__verdict login_ask(certauto_job *job, certauto__exchange *x)
@@ -92,7 +103,8 @@ static certauto__verdict login_ask(certauto_job *job, certauto__exchange *x)
 	return certauto__netscaler_end(&w);
 }
 
-/* Lost already: as good as not begun. */
+/* Lost already: as good as not begun. A device that forgets them all as fast as that is not asked
+ * for a third. */
 static int is_lost(certauto_job *job, const certauto__exchange *x)
 {
 	struct session *session = session_of(job);
@@ -102,7 +114,20 @@ static int is_lost(certauto_job *job, const certauto__exchange *x)
 		session->token == NULL)
 		return 0;
 	session_drop(session);
+	if (certauto__fact_own(job, ".lost") != NULL)
+		return 0;
+	certauto__fact_set(job, ".lost", "yes");
 	return 1;
+}
+
+/* Who asks is not known, or not any more. The status alone does not tell: a missing right may have
+ * the same. */
+static int is_denied(int code)
+{
+	static const short codes[] = {352, 353, CERTAUTO__NS_BAD_LOGIN, CERTAUTO__NS_BAD_LOGIN_TOO,
+		CERTAUTO__NS_SESSION_GONE, CERTAUTO__NS_NOT_LOGGED_IN, 1244};
+
+	return is_among(code, codes, sizeof(codes) / sizeof(codes[0]));
 }
 
 static certauto__verdict login_refused(certauto_job *job, const certauto__exchange *x)
@@ -162,15 +187,17 @@ static int token_read(struct session *session, const certauto__exchange *x)
 static certauto__verdict login_read(certauto_job *job, certauto__exchange *x)
 {
 	struct session *session = session_of(job);
+	certauto_error error = {0};
 	int rc;
 
 	if (x->rc < 0 || certauto__netscaler_code(x) != 0)
 		return login_refused(job, x);
-	if ((rc = token_read(session, x)) < 0)
-		return certauto__fail(job, rc, session->target->label,
-			"netscaler %s: the answer to the login has no session in it",
-			session->target->label);
-	return CERTAUTO__NEXT;
+	if ((rc = token_read(session, x)) == 0)
+		return CERTAUTO__NEXT;
+	certauto__error_set(&error, rc, session->target->label,
+		"the answer to the login has no session in it");
+	certauto__netscaler_sign(&error, session->target);
+	return certauto__fail_with(job, &error);
 }
 
 /* ---- opening: which node ---- */
@@ -217,7 +244,8 @@ static int nodes_read(struct session *session, const certauto__exchange *x, stru
 	memset(nodes, 0, sizeof(*nodes));
 	if ((rc = certauto__netscaler_rows(x, "hanode", fields, nodes_cb, nodes, err)) < 0)
 		return rc;
-	session->pair = nodes->n > 1;
+	if (nodes->n > 0)
+		session->pair = nodes->n > 1;
 	if (nodes->other[0] != '\0')
 		node_address(session, session->other, nodes->other);
 	return 0;
@@ -242,7 +270,7 @@ static certauto__verdict node_ask(certauto_job *job, certauto__exchange *x)
 static certauto__verdict node_wrong(certauto_job *job, const struct nodes *nodes)
 {
 	const struct session *session = session_of(job);
-	const char *label = session->target->label;
+	certauto__buffer state = CERTAUTO__BUFFER(8 * sizeof(nodes->state));
 	certauto_error error = {0};
 
 	if (nodes->primary[0] != '\0' && is_option(session, "ha", "follow")) {
@@ -251,9 +279,13 @@ static certauto__verdict node_wrong(certauto_job *job, const struct nodes *nodes
 	}
 	if (is_option(session, "ha", "follow") && certauto__step_age_ms(job) < ELECTION_MS)
 		return certauto__again(job, ELECTION_LOOK_MS);
+	certauto__text_escape(&state, nodes->state, strlen(nodes->state));
 	certauto__error_set(&error, is_option(session, "ha", "follow") ? CERTAUTO_EBUSY :
-		CERTAUTO_EREFUSED, label, "netscaler %s: this node is \"%.31s\", not the primary%s",
-		label, nodes->state, nodes->primary[0] != '\0' ? "" : ", and no other one is");
+		CERTAUTO_EREFUSED, session->target->label,
+		"this node is \"%s\", not the primary%s", certauto__buffer_text(&state),
+		nodes->primary[0] != '\0' ? "" : ", and no other one is");
+	certauto__buffer_free(&state);
+	certauto__netscaler_sign(&error, session->target);
 	certauto__error_advise(&error, "what is written to it is lost: %s",
 		is_option(session, "ha", "follow") ? "see what the pair is at (show ha node)" :
 		"name the primary's address as url, or set ha to follow");
@@ -268,7 +300,7 @@ static certauto__verdict node_read(certauto_job *job, certauto__exchange *x)
 
 	if (is_lost(job, x))
 		return certauto__goto(job, "login");
-	if (x->rc < 0 || x->status == 401)
+	if (x->rc < 0 || is_denied(certauto__netscaler_code(x)))
 		return login_refused(job, x);
 	/* No right to ask is no reason to do nothing: the test tells of it. */
 	if (certauto__netscaler_code(x) != 0 || is_option(session, "ha", "ignore"))
@@ -470,7 +502,8 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 /* The primary may have died, and its partner not said so yet. */
 static void node_doubt(struct session *session, const certauto_job *job)
 {
-	if (is_own(job) || session->other[0] == '\0' || session->peer->silent < SILENT_NODE)
+	if (is_own(job) || session->other[0] == '\0' || !is_option(session, "ha", "follow") ||
+		session->peer->silent < SILENT_NODE)
 		return;
 	memcpy(session->node, session->other, sizeof(session->node));
 	session->other[0] = '\0';
@@ -494,13 +527,8 @@ static int is_passing(int code)
 {
 	static const short codes[] = {268, 272, 291, 366, CERTAUTO__NS_SESSION_LIMIT,
 		CERTAUTO__NS_CONNECTION_LIMIT, 1204};
-	size_t i;
 
-	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
-		if (codes[i] == code)
-			return 1;
-	}
-	return 0;
+	return is_among(code, codes, sizeof(codes) / sizeof(codes[0]));
 }
 
 static int is_secondary_code(int code)
@@ -527,8 +555,7 @@ static void session_reopen(struct session *session, const certauto__exchange *x)
 static certauto__judgement judge_no(certauto_job *job, certauto__exchange *x, int code)
 {
 	struct session *session = session_of(job);
-	int is_gone = x->status == 401 || code == CERTAUTO__NS_SESSION_GONE ||
-		code == CERTAUTO__NS_NOT_LOGGED_IN;
+	int is_gone = is_denied(code);
 
 	judge_tell(job, x);
 	if (is_moved(job, code)) {
@@ -656,7 +683,7 @@ int certauto__netscaler_peer(certauto_target *target, certauto__peer **out, cert
 	if (rc == 0)
 		*out = peer;
 	else
-		certauto__error_set(err, rc, target->label, "netscaler %s: %s", target->label,
+		certauto__error_set(err, rc, target->label, "%s: %s", target->label,
 			certauto_error_text(rc));
 	certauto__free(session);
 	certauto__buffer_free(&key);
@@ -719,12 +746,7 @@ certauto__verdict certauto__netscaler_refused(certauto_job *job, const certauto_
 {
 	certauto_error error = {0};
 
-	if (x->rc < 0) {
-		certauto__error_copy(&error, &x->error);
-		certauto__error_prefix(&error, "%s", doing);
-		return certauto__fail_with(job, &error);
-	}
-	if (is_secondary(job, x)) {
+	if (x->rc == 0 && is_secondary(job, x)) {
 		certauto__fact_set(job, ".sent_back", "yes");
 		session_reopen(session_of(job), x);
 		return certauto__goto(job, "observe");

@@ -95,11 +95,12 @@ static int features_row(void *arg, const char *const *values)
 
 static certauto__verdict feature_off(certauto_job *job, const char *feature, const char *what)
 {
-	const char *label = target_of(job)->label;
+	const certauto_target *target = target_of(job);
 	certauto_error error = {0};
 
-	certauto__error_set(&error, CERTAUTO_EREFUSED, label,
-		"netscaler %s: the feature %s is off, which is needed %s", label, feature, what);
+	certauto__error_set(&error, CERTAUTO_EREFUSED, target->label,
+		"the feature %s is off, which is needed %s", feature, what);
+	certauto__netscaler_sign(&error, target);
 	certauto__error_advise(&error, "switch it on: enable ns feature %s", feature);
 	return certauto__fail_with(job, &error);
 }
@@ -169,18 +170,19 @@ static int vserver_row(void *arg, const char *const *values)
 	return 0;
 }
 
-static certauto__verdict vserver_wrong(certauto_job *job, const char *advice, const char *format,
+static certauto__verdict vserver_wrong(certauto_job *job, const char *advice, const char *is,
 	const char *value)
 {
-	const char *label = target_of(job)->label,
-		*vserver = certauto__option_text(target_of(job), "vserver");
+	const certauto_target *target = target_of(job);
+	const char *vserver = certauto__option_text(target, "vserver");
 	certauto__buffer shown = CERTAUTO__BUFFER(4096);
 	certauto_error error = {0};
 
 	certauto__text_escape(&shown, value, strlen(value));
 	certauto__error_set(&error, CERTAUTO_EREFUSED, vserver,
-		"netscaler %s: the virtual server %s %s %s: it would not answer a challenge",
-		label, vserver, format, certauto__buffer_text(&shown));
+		"the virtual server %s %s %s: it would not answer a challenge", vserver, is,
+		certauto__buffer_text(&shown));
+	certauto__netscaler_sign(&error, target);
 	certauto__error_advise(&error, "%s", advice);
 	certauto__buffer_free(&shown);
 	return certauto__fail_with(job, &error);
@@ -235,8 +237,9 @@ static certauto__verdict found_ask(certauto_job *job, certauto__exchange *x)
 	if (vserver_each(job) == 0 || certauto__fact_own(job, ".kind") != NULL)
 		return CERTAUTO__NEXT;
 	certauto__error_set(&error, CERTAUTO_ENOTFOUND, vserver,
-		"netscaler %s: there is no %s virtual server \"%s\"", target->label,
+		"there is no %s virtual server \"%s\"",
 		wanted != NULL ? wanted : "cs, lb or vpn", vserver);
+	certauto__netscaler_sign(&error, target);
 	certauto__error_advise(&error,
 		"name it as \"show cs vserver\" or \"show lb vserver\" does, upper and lower case "
 		"included; one in an admin partition needs the option partition");
@@ -429,6 +432,21 @@ static int64_t bound_at(const char *bound, const char *name)
 	return -1;
 }
 
+/* Without Perl's extensions, which POSIX does not have, and what makes a short expression cost
+ * gigabytes or hours here: numbers of repetitions, and references back. */
+static int is_plain(const char *spec)
+{
+	const char *at;
+
+	if (strlen(spec) > SPEC_MAX || strstr(spec, "(?") != NULL || strchr(spec, '{') != NULL)
+		return 0;
+	for (at = spec; (at = strchr(at, '\\')) != NULL && at[1] != '\0'; at += 2) {
+		if (at[1] >= '0' && at[1] <= '9')
+			return 0;
+	}
+	return 1;
+}
+
 static int policy_row(void *arg, const char *const *values)
 {
 	struct policies *policies = arg;
@@ -437,9 +455,7 @@ static int policy_row(void *arg, const char *const *values)
 
 	if (values[0] == NULL || (priority = bound_at(policies->bound, values[0])) < 0)
 		return 0;
-	/* Perl's extensions, which POSIX does not have. */
-	if (spec == NULL || strlen(spec) > SPEC_MAX || strstr(spec, "(?") != NULL ||
-		policies->n == POLICIES_MAX ||
+	if (spec == NULL || !is_plain(spec) || policies->n == POLICIES_MAX ||
 		regcomp(&policies->items[policies->n].spec, spec,
 			REG_EXTENDED | REG_NOSUB | REG_ICASE) != 0) {
 		policies->unreadable = 1;
@@ -497,8 +513,7 @@ static certauto__verdict rights_judge(certauto_job *job, const struct policies *
 		}
 		if (n++ == 0)
 			certauto__error_set(&error, CERTAUTO_EPERM, user,
-				"netscaler %s: the account %s has no right to \"%s\" (%s)",
-				target->label, user, line, what);
+				"the account %s has no right to \"%s\" (%s)", user, line, what);
 		certauto__error_add_subproblem(&error, line, NULL, what);
 	}
 	if (n_keys > 0)
@@ -508,6 +523,7 @@ static certauto__verdict rights_judge(certauto_job *job, const struct policies *
 		certauto__error_nomem(&error);
 	else if (n == 0)
 		return CERTAUTO__NEXT;
+	certauto__netscaler_sign(&error, target);
 	certauto__error_advise(&error, "\"certauto target recipe\" writes the commands that give "
 		"all rights it needs");
 	return certauto__fail_with(job, &error);

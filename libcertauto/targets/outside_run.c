@@ -109,7 +109,7 @@ ASK(tidy)
 ASK(undo)
 
 static const struct certauto__step outside_present_steps[] = {
-	{.name = "present", .ask = ask_present, .undo = ask_cleanup},
+	{.name = "present", .ask = ask_present, .undo = ask_cleanup, .flags = CERTAUTO__HALVES},
 	CERTAUTO__STEP_CHALLENGE_CHECK,
 };
 
@@ -121,7 +121,7 @@ const struct certauto__table certauto__outside_present = {
 
 static const struct certauto__step outside_deploy_steps[] = {
 	{.name = "observe", .ask = ask_observe, .flags = CERTAUTO__READS},
-	{.name = "stage", .ask = ask_stage, .undo = ask_undo},
+	{.name = "stage", .ask = ask_stage, .undo = ask_undo, .flags = CERTAUTO__HALVES},
 	{.name = "swap", .ask = ask_swap},
 	CERTAUTO__STEP_PROVE,
 	{.name = "save", .ask = ask_save, .flags = CERTAUTO__COMMIT | CERTAUTO__OWED},

@@ -148,8 +148,8 @@ static int make_certificate(struct scene *s)
 
 /* mbedTLS takes some of its own failed allocations for something else: reading RSA it calls the key
  * damaged, and 2.28 goes on to sign without the generator it could not make, which then has bad
- * arguments. `or_code` is what such a call may return too: an error in any case, or 0 where there is
- * another way. */
+ * arguments. `or_code` is what such a call may return too: an error in any case, or 0 where there
+ * is another way. */
 static void sweep(const char *name, int (*act)(struct scene *), struct scene *s, int or_code)
 {
 	const char *how = getenv("CERTAUTO_SWEEP");

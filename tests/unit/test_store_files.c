@@ -131,6 +131,25 @@ static void test_store__current_and_the_one_before_are_kept(void **state)
 	assert_memory_equal(third, "gen-3-", 6);
 }
 
+static void test_store__the_one_before_is_whole_and_older_than_the_current(void **state)
+{
+	struct unit_store *u = *state;
+	struct certauto__generation draft, former = {0};
+	char first[64], second[64];
+
+	make_generation(u, first);
+	unit_assert_error(&u->err,
+		u->store->row->load_former(u->store, NAME, KEY, &former, &u->err),
+		CERTAUTO_ENOTFOUND, "before");
+	make_generation(u, second);
+	make_draft(u, &draft); /* not even begun */
+	assert_int_equal(u->store->row->load_former(u->store, NAME, KEY, &former, &u->err), 0);
+	assert_string_equal(former.id, first);
+	assert_non_null(former.key);
+	certauto__generation_free(&former);
+	certauto__generation_free(&draft);
+}
+
 static void test_store__complete_may_come_again_after_a_kill(void **state)
 {
 	struct unit_store *u = *state;
@@ -841,6 +860,7 @@ int main(void)
 		TEST(test_store__a_generation_is_read_back_as_it_was_written),
 		TEST(test_store__a_draft_is_whole_but_not_current),
 		TEST(test_store__current_and_the_one_before_are_kept),
+		TEST(test_store__the_one_before_is_whole_and_older_than_the_current),
 		TEST(test_store__complete_may_come_again_after_a_kill),
 		TEST(test_store__strays_are_swept_but_not_what_is_kept),
 		TEST(test_store__the_current_generation_is_never_discarded),

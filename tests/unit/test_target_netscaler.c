@@ -247,7 +247,8 @@ static certauto_target *target_of_device(struct lab *lab, const struct device *d
 
 static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
 {
-	static const struct {
+	char long_folder[300];
+	const struct {
 		const char *name, *value, *words;
 	} bad[] = {
 		{"url", "ns1.example", "URL"},
@@ -261,6 +262,12 @@ static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
 		{"prefix", "with blank", "option \"prefix\""},
 		{"prefix", "a23456789012345678901", "at most 20"},
 		{"certkey", "quote\"", "option \"certkey\""},
+		{"vserver", "quote\"", "option \"vserver\""},
+		{"vserver", " blank", "option \"vserver\""},
+		{"ssl_vserver", "good,b;d", "option \"ssl_vserver\""},
+		{"partition", "../ssl", "option \"partition\""},
+		{"user", "me\" x \"", "option \"user\""},
+		{"folder", long_folder, "longer than 254"},
 		{"insecure", "no", "everybody on the way could read the password"},
 		{"pin", "sha256//x", "need a url with https://"},
 	};
@@ -269,6 +276,9 @@ static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
 	size_t i;
 
 	(void)state;
+	memset(long_folder, 'f', sizeof(long_folder) - 1);
+	long_folder[0] = '/';
+	long_folder[sizeof(long_folder) - 1] = '\0';
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		target = target_make(lab, "http://ns1.example");
 		assert_int_equal(certauto_target_check(target), 0);
@@ -280,6 +290,9 @@ static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
 	}
 	target = target_make(lab, "https://[2001:db8::1]:8443");
 	lab_set(target, "insecure", "no");
+	lab_set(target, "user", "DOMAIN\\me");
+	lab_set(target, "password", "se\"cr et\xc3\xa9");
+	lab_set(target, "vserver", "web 1.a:80");
 	assert_int_equal(certauto_target_check(target), 0);
 	lab_set(target, "auth", "headers");
 	assert_int_equal(certauto_target_check(target), 0);
@@ -556,18 +569,70 @@ static void test_netscaler__a_wrong_password_is_tried_once(void **state)
 	wrong_password("headers", 1);
 }
 
-static void test_netscaler__a_lost_session_is_renewed(void **state)
+static void renewed_after(int lose_at)
 {
 	struct lab *lab = lab_new();
-	struct device device = {.lose_at = 3};
+	struct device device = {.lose_at = lose_at};
 	certauto_target *target;
 
-	(void)state;
 	device_usual(&device);
 	device_listen(&device, INADDR_LOOPBACK, 0);
 	target = target_of_device(lab, &device);
 	assert_int_equal(test_many(lab, target, 8, 0), 8);
 	assert_int_equal(device.n_logins, 2);
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+/* In use, or before it was of any use. */
+static void test_netscaler__a_lost_session_is_renewed(void **state)
+{
+	(void)state;
+	renewed_after(3);
+	renewed_after(1);
+}
+
+static void test_netscaler__a_session_lost_at_once_is_renewed_once(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&device, "GET hanode", 401,
+		"{\"errorcode\":444,\"message\":\"Session expired or killed\"}", 0);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_many(lab, target, 8, CERTAUTO_EAUTH), 8);
+	assert_string_equal(device.log, "POST login\nGET hanode\nPOST login\nGET hanode\n");
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&device);
+	lab_free(lab);
+}
+
+#define NO_RIGHT "{\"errorcode\":2138,\"message\":\"Not authorized to execute this command\"}"
+
+/* Some releases give it the status of a refused login. */
+static void test_netscaler__a_missing_right_does_not_end_the_session(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&device, "GET hanode", 401, NO_RIGHT, 0);
+	device_tell(&device, "GET nsfeature", 401, NO_RIGHT, 0);
+	device_usual(&device);
+	device_listen(&device, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &device);
+	assert_int_equal(test_once(target), CERTAUTO_EPERM);
+	lab_says(lab, "netscaler: GET ");
+	lab_says(lab, "code 2138");
+	assert_string_equal(device.log,
+		"POST login\nGET hanode\nGET nsversion\nGET nsfeature\nPOST logout\n");
 	certauto_target_free(target);
 	lab_restart(lab);
 	device_end(&device);
@@ -655,7 +720,7 @@ static void test_netscaler__the_primary_is_followed(void **state)
 
 	lab_set(target, "ha", "stay");
 	assert_int_equal(test_once(target), CERTAUTO_EREFUSED);
-	lab_says(lab, "this node is \"Secondary\", not the primary");
+	lab_says(lab, "netscaler: this node is \"Secondary\", not the primary");
 	lab_set(target, "ha", "ignore");
 	lab_set(target, "auth", "headers");
 	assert_int_equal(test_once(target), 0);
@@ -694,6 +759,30 @@ static void test_netscaler__the_partner_is_tried_when_a_node_is_silent(void **st
 	lab_free(lab);
 }
 
+/* With ha=stay the url's node is the only one. */
+static void test_netscaler__the_partner_is_left_alone_where_that_is_told(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device first = {.dead_from = 3}, second = {0};
+	certauto_target *target;
+
+	(void)state;
+	device_tell(&first, "GET hanode", 200, PAIR("Primary", "Secondary", "127.0.0.2"), 0);
+	device_usual(&first);
+	device_listen(&first, INADDR_LOOPBACK, 0);
+	target = target_of_device(lab, &first);
+	lab_set(target, "ha", "stay");
+	device_usual(&second);
+	device_listen(&second, INADDR_LOOPBACK + 1, first.port);
+	assert_int_equal(test_once(target), CERTAUTO_ENET);
+	assert_string_equal(second.log, "");
+	certauto_target_free(target);
+	lab_restart(lab);
+	device_end(&first);
+	device_end(&second);
+	lab_free(lab);
+}
+
 /* ---- the test ---- */
 
 struct finding {
@@ -725,6 +814,8 @@ static void check_finding(const struct finding *finding)
 		fail_msg("%s: %d, not %d: %s", finding->request, rc, finding->rc,
 			rc < 0 ? lab_message(lab) : "");
 	if (rc < 0)
+		assert_int_equal(strncmp(lab_message(lab), "netscaler: ", 11), 0);
+	if (rc < 0)
 		lab_says(lab, finding->words);
 	else if (strstr(certauto__buffer_text(&lab->warnings), finding->words) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", finding->words,
@@ -736,8 +827,6 @@ static void check_finding(const struct finding *finding)
 	device_end(&device);
 	lab_free(lab);
 }
-
-#define NO_RIGHT "{\"errorcode\":2138,\"message\":\"Not authorized to execute this command\"}"
 
 static void test_netscaler__the_test_finds_what_is_wrong(void **state)
 {
@@ -880,6 +969,12 @@ static void test_netscaler__the_recipe_covers_all_that_is_done(void **state)
 	assert_non_null(strstr(recipe.data, "/nsconfig/partitions/p1/ssl"));
 	assert_non_null(strstr(recipe.data, "add system user admin PASSWORD "));
 	assert_null(strstr(recipe.data, "right"));
+	lab_set(target, "user", "cert auto");
+	certauto__buffer_clear(&recipe);
+	assert_int_equal(certauto__netscaler_recipe(target, &recipe, NULL), 0);
+	assert_non_null(strstr(recipe.data, "\nadd system user \"cert auto\" PASSWORD "));
+	assert_non_null(strstr(recipe.data,
+		"\nbind system user \"cert auto\" -partitionName p1\n"));
 	lab_set(target, "vserver", "");
 	lab_set(target, "vserver_type", "global");
 	check_recipe(target, 40);
@@ -1012,6 +1107,38 @@ static void test_netscaler__missing_rights_are_named(void **state)
 	lab_free(lab);
 }
 
+/* Expressions that cost more than they tell are not tried. */
+static void test_netscaler__policies_that_cannot_be_read_are_told(void **state)
+{
+	static const char *const strange[] = {
+		"(^show.*)|(^(?!shell).*)", "(x{255}){255}", "(.*)\\\\1", "(^show"};
+	char body[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
+		struct lab *lab = lab_new();
+		struct device device = {0};
+		certauto_target *target;
+
+		snprintf(body, sizeof(body), DONE ",\"systemcmdpolicy\":[{\"policyname\":\"p\","
+			"\"action\":\"ALLOW\",\"cmdspec\":\"%s\"}]}", strange[i]);
+		device_tell(&device, BINDING, 200, DONE ",\"systemuser_systemcmdpolicy_binding\":["
+			"{\"policyname\":\"p\",\"priority\":1}]}", 0);
+		device_tell(&device, "GET systemcmdpolicy", 200, body, 0);
+		device_usual(&device);
+		device_listen(&device, INADDR_LOOPBACK, 0);
+		target = target_of_device(lab, &device);
+		assert_int_equal(test_once(target), 0);
+		assert_non_null(strstr(certauto__buffer_text(&lab->warnings),
+			"of a kind that is not known here"));
+		certauto_target_free(target);
+		lab_restart(lab);
+		device_end(&device);
+		lab_free(lab);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1024,17 +1151,21 @@ int main(void)
 		cmocka_unit_test(test_netscaler__many_jobs_share_one_session_that_is_ended),
 		cmocka_unit_test(test_netscaler__a_wrong_password_is_tried_once),
 		cmocka_unit_test(test_netscaler__a_lost_session_is_renewed),
+		cmocka_unit_test(test_netscaler__a_session_lost_at_once_is_renewed_once),
+		cmocka_unit_test(test_netscaler__a_missing_right_does_not_end_the_session),
 		cmocka_unit_test(test_netscaler__too_many_sessions_are_waited_for),
 		cmocka_unit_test(test_netscaler__a_cut_call_is_asked_again),
 		cmocka_unit_test(test_netscaler__the_partition_is_entered_once),
 		cmocka_unit_test(test_netscaler__the_primary_is_followed),
 		cmocka_unit_test(test_netscaler__the_partner_is_tried_when_a_node_is_silent),
+		cmocka_unit_test(test_netscaler__the_partner_is_left_alone_where_that_is_told),
 		cmocka_unit_test(test_netscaler__the_test_finds_what_is_wrong),
 		cmocka_unit_test(test_netscaler__a_vserver_that_is_not_there_is_named),
 		cmocka_unit_test(test_netscaler__the_recipe_covers_all_that_is_done),
 		cmocka_unit_test(test_netscaler__a_recipe_can_be_had_before_anything_is_set),
 		cmocka_unit_test(test_netscaler__a_recipe_is_whole_or_memory_is_short),
 		cmocka_unit_test(test_netscaler__missing_rights_are_named),
+		cmocka_unit_test(test_netscaler__policies_that_cannot_be_read_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,8 @@
 
 #include "targets/netscaler_deploy.h"
 
+#include <stdio.h>
+
 #define FINGERPRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define LABEL63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -85,6 +87,37 @@ static void test_netscaler_names__long_ones_that_begin_alike_stay_apart(void **s
 		assert_string_not_equal(a, c);
 		certkey_of(b, target, LABEL63 ".example.org", "ecdsa-p256");
 		assert_string_equal(a, b);
+		certauto_target_free(target);
+	}
+	lab_free(lab);
+}
+
+/* The longest name of a certificate and the longest prefix, at every limit. */
+static void test_netscaler_names__of_any_length_fit_every_limit(void **state)
+{
+	static const char name[] = LABEL63 "b";
+	struct lab *lab = lab_new();
+	char certkey[CERTAUTO__NS_NAME], ca[CERTAUTO__NS_NAME], file[CERTAUTO__NS_FILE], max[8];
+	struct certauto__cert_info info = {.ski = OTHER, .fingerprint = FINGERPRINT};
+	certauto_target *target;
+	size_t len;
+	int i;
+
+	(void)state;
+	for (i = 20; i <= 63; i++) {
+		snprintf(max, sizeof(max), "%d", i);
+		target = target_with(lab, "name_max", max);
+		assert_int_equal(certauto_target_set(target, "prefix", "a.b@c=d#e:f_g-h-1234"), 0);
+		for (len = 1; len < sizeof(name); len++) {
+			certkey_of(certkey, target, name + sizeof(name) - 1 - len, "rsa-4096");
+			assert_true(strlen(certkey) <= (size_t)i);
+			certauto__netscaler_file(file, certkey, FINGERPRINT, "crt");
+			assert_true(certauto__netscaler_is_own_file(file, certkey));
+			assert_false(certauto__netscaler_is_own_file(file, name));
+		}
+		assert_int_equal(certauto__netscaler_ca(ca, target, &info), 0);
+		assert_true(strlen(ca) <= (size_t)i && strlen(ca) + strlen(".crt") <= 63);
+		assert_true(certauto__netscaler_is_own_ca(ca, target));
 		certauto_target_free(target);
 	}
 	lab_free(lab);
@@ -301,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_netscaler_names__a_certkey_tells_certificate_and_key),
 		cmocka_unit_test(test_netscaler_names__of_31_bytes_are_whole_and_of_32_are_cut),
 		cmocka_unit_test(test_netscaler_names__long_ones_that_begin_alike_stay_apart),
+		cmocka_unit_test(test_netscaler_names__of_any_length_fit_every_limit),
 		cmocka_unit_test(test_netscaler_names__the_pair_that_is_taken_over_keeps_its_own),
 		cmocka_unit_test(test_netscaler_names__a_file_has_the_digest_of_what_is_in_it),
 		cmocka_unit_test(test_netscaler_names__files_stay_within_63_bytes_and_apart),

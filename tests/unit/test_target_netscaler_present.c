@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "core/memory.h"
 #include "targets/netscaler.h"
 #include "targets/targets.h"
 
@@ -293,6 +294,8 @@ static void test_present__is_in_front_of_what_is_bound(void **state)
 		/* there is no room in front, or it is not wanted */
 		{"{\"policyname\":\"r\",\"priority\":\"1\"}", NULL, 100, 4195},
 		{"{\"policyname\":\"r\",\"priority\":\"10\"}", "50", 50, 4145},
+		{"{\"policyname\":\"r\",\"priority\":\"100\"}", "100", 100, 4195},
+		{"{\"policyname\":\"r\",\"priority\":\"52\"}", "50", 50, 51},
 		/* one of a challenge is no reason to go elsewhere, but its place is taken */
 		{"{\"policyname\":\"" CHALLENGE "0-x\",\"priority\":\"102\"},"
 		 "{\"policyname\":\"r\",\"priority\":\"104\"},"
@@ -339,6 +342,29 @@ static void test_present__a_priority_that_others_took_is_passed_over(void **stat
 	lab_says(scene.lab, "code 3041");
 	assert_int_equal(asked(&scene, "DELETE " LB), 0);
 	assert_int_equal(asked(&scene, "DELETE "), 2);
+	scene_free(&scene);
+}
+
+/* A run that is taken up again, or an attempt whose answer was lost: not a second place. */
+static void test_present__what_is_bound_already_stays_where_it_is(void **state)
+{
+	char name[CERTAUTO__NS_NAME], body[512];
+	struct scene scene = scene_new();
+
+	(void)state;
+	device_start(scene.device);
+	assert_int_equal(present(&scene, "a.example.org"), 0);
+	object_name(&scene, name);
+	scene_free(&scene);
+	scene = scene_new();
+	snprintf(body, sizeof(body),
+		DONE ",\"" LB "\":[{\"policyname\":\"%s\",\"priority\":\"4711\"}]}", name);
+	device_tell(scene.device, "GET " LB, 200, body, 0);
+	device_tell(scene.device, "PUT " LB, 599, NO("3041", "Priority already in use"), 0);
+	device_start(scene.device);
+	assert_int_equal(present(&scene, "a.example.org"), 0);
+	asks(&scene, "\"priority\":4711}");
+	assert_int_equal(asked(&scene, "PUT "), 1);
 	scene_free(&scene);
 }
 
@@ -411,7 +437,8 @@ static void test_present__what_a_dead_run_left_is_swept(void **state)
 	snprintf(body, sizeof(body),
 		DONE ",\"" LB "\":[{\"policyname\":\"%s\",\"priority\":\"100\"},"
 		"{\"policyname\":\"%s\",\"priority\":\"101\"},"
-		"{\"policyname\":\"other-%s\",\"priority\":\"9000\"}]}", young, old, old);
+		"{\"policyname\":\"%s,innocent\",\"priority\":\"102\"},"
+		"{\"policyname\":\"other-%s\",\"priority\":\"9000\"}]}", young, old, old, old);
 	device_tell(scene.device, "GET " LB, 200, body, 0);
 	device_tell(scene.device, "DELETE responderaction", 599, NO("832", "in use"), 0);
 	device_start(scene.device);
@@ -478,6 +505,63 @@ static void test_cleanup__finds_what_an_earlier_process_made(void **state)
 		"GET " LB "/web \nDELETE " LB "/web?args=policyname:%s \n"
 		"DELETE responderpolicy/%s \nDELETE responderaction/%s \n", name, name, name);
 	assert_string_equal(scene.device->log, wanted);
+	scene_free(&scene);
+}
+
+/* A yes that cannot be read for want of memory is no device's refusal. What was put up cannot
+ * always be taken back then. */
+static void short_of_memory(struct scene *scene, int (*run)(struct scene *))
+{
+	long before = certauto__alloc_count(), i, n;
+	int sticky, rc;
+
+	assert_int_equal(run(scene), 0);
+	n = certauto__alloc_count() - before;
+	assert_in_range(n, 100, 2000);
+	for (i = 1; i <= n; i++) {
+		for (sticky = 0; sticky <= 1; sticky++) {
+			scene->device->log[0] = '\0';
+			certauto__alloc_fail_at(i, sticky);
+			rc = run(scene);
+			certauto__alloc_fail_at(0, 0);
+			if (rc != 0 && rc != CERTAUTO_ENOMEM && rc != CERTAUTO_EROLLBACK)
+				fail_msg("%ld, %d: %d (%s)", i, sticky, rc,
+					lab_message(scene->lab));
+		}
+	}
+}
+
+static int oom_present(struct scene *scene)
+{
+	return present(scene, "a.example.org");
+}
+
+static int oom_cleanup(struct scene *scene)
+{
+	return certauto_target_cleanup(scene->target, "http-01", "a.example.org", TOKEN, NULL,
+		TIMEOUT_MS);
+}
+
+static int oom_test(struct scene *scene)
+{
+	return certauto_target_test(scene->target, TIMEOUT_MS);
+}
+
+static void test_netscaler__short_of_memory_is_told(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	lab_set(scene.target, "ha", "follow");
+	lab_set(scene.target, "partition", "p1");
+	device_tell(scene.device, "GET hanode", 200, DONE ",\"hanode\":[{\"state\":\"Primary\","
+		"\"ipaddress\":\"127.0.0.1\"},{\"state\":\"Secondary\"}]}", 0);
+	device_start(scene.device);
+	short_of_memory(&scene, oom_present);
+	short_of_memory(&scene, oom_cleanup);
+	short_of_memory(&scene, oom_test);
+	lab_set(scene.target, "challenge_mode", "stateless");
+	short_of_memory(&scene, oom_present);
 	scene_free(&scene);
 }
 
@@ -603,6 +687,7 @@ int main(void)
 		cmocka_unit_test(test_present__what_could_leave_its_quotes_is_refused),
 		cmocka_unit_test(test_present__is_in_front_of_what_is_bound),
 		cmocka_unit_test(test_present__a_priority_that_others_took_is_passed_over),
+		cmocka_unit_test(test_present__what_is_bound_already_stays_where_it_is),
 		cmocka_unit_test(test_present__the_type_is_looked_up),
 		cmocka_unit_test(test_present__a_vserver_that_is_not_there_is_named),
 		cmocka_unit_test(test_present__without_a_vserver_the_option_is_named),
@@ -611,6 +696,7 @@ int main(void)
 		cmocka_unit_test(test_present__a_namesake_of_others_is_neither_used_nor_removed),
 		cmocka_unit_test(test_present__one_that_is_there_already_is_used),
 		cmocka_unit_test(test_cleanup__finds_what_an_earlier_process_made),
+		cmocka_unit_test(test_netscaler__short_of_memory_is_told),
 		cmocka_unit_test(test_stateless__is_put_up_once_and_saved),
 		cmocka_unit_test(test_stateless__another_account_is_not_pushed_aside),
 		cmocka_unit_test(test_csr__a_request_for_other_names_is_not_taken),

@@ -201,6 +201,18 @@ static void test_target_outside__a_failure_is_undone_and_stays_the_reason(void *
 	lab_free(lab);
 }
 
+static void test_target_outside__a_stage_that_fails_may_have_done_half_of_it(void **state)
+{
+	struct lab *lab = lab_new();
+	struct device device = {.fail = 's', .fail_code = CERTAUTO_EREFUSED};
+
+	(void)state;
+	assert_int_equal(deploy(lab, &device, "no"), CERTAUTO_EREFUSED);
+	lab_says(lab, "device: stage: the device says no");
+	assert_string_equal(device.calls, "onwsu");
+	lab_free(lab);
+}
+
 static void test_target_outside__nothing_is_undone_before_stage(void **state)
 {
 	struct lab *lab = lab_new();
@@ -328,6 +340,7 @@ static void test_target_outside__challenges_are_presented_and_cleaned_up(void **
 				 TIMEOUT_MS),
 		CERTAUTO_ENET);
 	lab_says(lab, "present: the device says no");
+	assert_string_equal(device.calls, "pcpc");
 	device.fail = 'c';
 	device.fail_code = CERTAUTO_EREFUSED;
 	assert_int_equal(certauto_target_cleanup(target, "dns-01", "a.example", "tok", "digest",
@@ -528,6 +541,8 @@ int main(void)
 		cmocka_unit_test(
 			test_target_outside__operations_come_in_the_order_of_the_transaction),
 		cmocka_unit_test(test_target_outside__a_failure_is_undone_and_stays_the_reason),
+		cmocka_unit_test(
+			test_target_outside__a_stage_that_fails_may_have_done_half_of_it),
 		cmocka_unit_test(test_target_outside__nothing_is_undone_before_stage),
 		cmocka_unit_test(test_target_outside__a_failed_proof_is_undone),
 		cmocka_unit_test(
