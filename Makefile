@@ -1,7 +1,8 @@
 # certauto
 #
 #   make                  build the library and the command
-#   make demo             one certificate through a real HAProxy, from nothing (installs what is missing)
+#   make demo             certificates on a real HAProxy, from nothing (installs what is missing);
+#                         TARGET=netscaler: on a simulated NetScaler
 #   make check            all tests, on real servers, and again under sanitizers (installs what is missing)
 #   make check-unit       unit tests alone
 #   make check-flow       the command against Pebble, HAProxy and nginx
@@ -42,6 +43,7 @@ SANITIZE ?= 0
 WRITE ?=
 V ?= 0
 FLOW_FLAGS ?=
+TARGET = haproxy
 
 libdir ?= $(PREFIX)/lib
 bindir ?= $(PREFIX)/bin
@@ -208,7 +210,7 @@ SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:str
 demo:
 	@tools/deps.sh demo
 	+@$(PARALLEL) all
-	@$(PYTHON) -B tests/demo/demo.py $(COMMAND)
+	@$(PYTHON) -B 'tests/demo/$(TARGET).py' $(COMMAND)
 
 check:
 	@tools/deps.sh check

@@ -16,8 +16,8 @@ POLICY=/usr/sbin/policy-rc.d
 packages_for() {
 	case $1 in
 	build)	  echo gcc libc6-dev make pkgconf libmbedtls-dev libcurl4-openssl-dev libyajl-dev ;;
-	demo)	  packages_for build; echo pebble haproxy openssl python3 ;;
-	check)	  packages_for demo; echo g++ binutils curl libcmocka-dev libuv1-dev nginx-light libnginx-mod-stream python3-cryptography python3-pytest \
+	demo)	  packages_for build; echo pebble haproxy openssl python3 python3-cryptography ;;
+	check)	  packages_for demo; echo g++ binutils curl libcmocka-dev libuv1-dev nginx-light libnginx-mod-stream python3-pytest \
 			python3-pytest-xdist bats mandoc certbot lego uacme ;;
 	bench)	  packages_for check ;;
 	debian13) echo debootstrap debian-archive-keyring ;;

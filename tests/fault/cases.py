@@ -14,8 +14,10 @@ import zlib
 from real import haproxy, pki, tls
 from real.certauto import Certauto, write_config
 from real.lab import Lab
+from real.netscaler import HTTP, Appliance
 from real.nginx import Nginx
 from sim.ca import CA
+from sim.nitro import Nitro
 
 from .shim import NETWORK, Power, counted, environment
 
@@ -420,6 +422,55 @@ class RenewNginx(Renewal):
             os.unlink(path)
 
 
+class NetscalerFaultLab(FaultLab, Appliance):
+    """The CA validates through a simulated NetScaler."""
+
+    def __init__(self, binary, shim):
+        super().__init__(binary, shim, self._make_ns)
+
+    def _make_ns(self, _lab):
+        self.tls = self.ca
+        self.ns = Nitro(self.new_folder("ns"), self.ca)
+        self.add_vservers()
+        self.ns.http_port = self.ns.vservers[HTTP].port
+        return self.ns
+
+
+class IssueNetscaler(Case):
+    """From nothing to a certificate that a NetScaler serves."""
+
+    title = "issue-netscaler"
+
+    @staticmethod
+    def make_lab(binary, shim):
+        return NetscalerFaultLab(binary, shim)
+
+    def target(self):
+        return self.lab.target()
+
+    def served(self):
+        return self.lab.shown(self.name)
+
+    def check_target(self):
+        left = self.lab.left_over()
+        check(not left, f"on the appliance: {left}")
+        check(self.lab.bound() == [(name, False) for name in self.lab.pairs()], "not bound")
+
+    def check_silence(self):
+        super().check_silence()
+        check("nsroot" not in "\n".join(self.said), "the password was said")
+
+    def remove(self):
+        super().remove()
+        self.lab.reset()
+
+
+class RenewNetscaler(Renewal, IssueNetscaler):
+    """The renewal of what a NetScaler serves."""
+
+    title = "renew-netscaler"
+
+
 class RotateKey(IssueHaproxy):
     """The account is given another key: whichever counts afterwards, it is the one that is used."""
 
@@ -447,7 +498,8 @@ class RotateKey(IssueHaproxy):
         self.check_whole()
 
 
-CASES = {case.title: case for case in (IssueHaproxy, RenewHaproxy, RenewNginx, RotateKey)}
+ALL = (IssueHaproxy, RenewHaproxy, RenewNginx, IssueNetscaler, RenewNetscaler, RotateKey)
+CASES = {case.title: case for case in ALL}
 
 # ---- the points ----
 

@@ -1,5 +1,6 @@
 """The configuration that docs/targets/ hands to users is one the servers accept."""
 
+import json
 import os
 import pathlib
 import re
@@ -48,8 +49,29 @@ def test_docs__the_lab_answers_challenges_by_the_same_rule(lab):
         assert rule.replace("/etc/haproxy/acme.map", lab.haproxy.map) in file.read()
 
 
+def test_docs__the_configuration_for_a_netscaler_is_accepted(binary, tmp_path):
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    page = source("docs", "targets", "netscaler.md")
+    whole, *parts = re.findall(r"```json\n(.*?)```", page, re.S)
+    part = next(part for part in parts if part.startswith('"deploy"'))
+    for text in (whole, whole.replace('"deploy": ["edge"]', part.strip())):
+        text = text.replace("/etc/certauto/netscaler.password", str(password))
+        text = text.replace("/etc/certauto/netscaler-ca.pem", str(tmp_path / "ca.pem"))
+        config = json.loads(text)
+        config["state"] = str(tmp_path / "state")
+        path = tmp_path / "certauto.json"
+        path.write_text(json.dumps(config))
+        run = subprocess.run(
+            [binary, "-c", path, "plan"], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+        assert "never issued" in run.stdout
+
+
 def test_docs__every_option_is_on_the_page(binary):
-    for kind in ("haproxy", "files"):
+    for kind in ("haproxy", "files", "netscaler"):
         with open(
             os.path.join(os.path.dirname(TESTS), "docs", "targets", kind + ".md"), encoding="utf-8"
         ) as file:

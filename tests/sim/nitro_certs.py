@@ -236,7 +236,7 @@ def new_ec(curve):
 
 
 def request(key, args, names, digest):
-    """A signing request with what the command says in its subject."""
+    """A signing request with what the command says in its subject; names: texts and addresses."""
     fields = ((oid, args.get(name)) for name, oid in REQUEST_FIELDS.items())
     try:
         subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in fields if value])
@@ -244,7 +244,9 @@ def request(key, args, names, digest):
     except ValueError:
         raise NitroError(1097, "subject") from None
     if names:
-        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        alternative = x509.SubjectAlternativeName(
+            [x509.DNSName(n) if isinstance(n, str) else x509.IPAddress(n) for n in names]
+        )
         builder = builder.add_extension(alternative, critical=False)
     algorithm = {"SHA1": hashes.SHA1, "SHA256": hashes.SHA256}[digest]()
     return builder.sign(key, algorithm).public_bytes(PEM)

@@ -38,7 +38,8 @@ def policies(nitro, name, type_, partition):
         [one for one in banks if one["type"] == "REQ_DEFAULT"],
     ):
         ordered += sorted(bank, key=lambda one: int(one["priority"]))
-    found = [table("responderpolicy")[one["policyname"]] for one in ordered]
+    names = [one.get("policyname") or one["policy"] for one in ordered]
+    found = [table("responderpolicy")[name] for name in names]
     return [(policy, table("responderaction").get(policy["action"])) for policy in found]
 
 

@@ -118,16 +118,17 @@ def set_policy(call):
 
 
 def _bindings(call):
-    """All bindings of responder policies in this partition."""
+    """The names of all responder policies that are bound in this partition."""
     for kind in [*(f"{one}_responderpolicy_binding" for one in KINDS.values()), GLOBAL]:
-        yield from call.table(kind).values()
+        for _, policy in call.table(kind):
+            yield policy
 
 
 @verb("DELETE", "responderpolicy", "rm responder policy")
 def remove_policy(call):
     """Not while it is bound."""
     call.find(call.name)
-    if any(one["policyname"] == call.name for one in _bindings(call)):
+    if call.name in _bindings(call):
         raise NitroError(810, call.name)
     del call.table()[call.name]
 
@@ -141,41 +142,44 @@ def show_policies(call):
 # ---- bindings ----
 
 BIND = "gotopriorityexpression invoke labeltype labelname"
+# What the policy is called in a binding: where people log in it has another name.
+MEMBER = {"vpn": "policy", "auth": "policy"}
 
 
-def _bind(call, key, point, about):
+def _bind(call, key, point, about, member="policyname"):
     """A policy at a priority that is free on that point."""
     args = call.args
-    policy = args["policyname"]
-    call.find(policy, "responderpolicy", label="policyname")
+    policy = args[member]
+    call.find(policy, "responderpolicy", label=member)
     priority = number(args, "priority", -(2**63), 2**63)
     if not 1 <= priority <= 2147483647:
         raise NitroError(3090, f"priority, {priority}")
     for one in call.table().values():
         if point(one):
-            if one["policyname"] == policy:
-                raise NitroError(273, f"policyname, {policy}")
+            if one[member] == policy:
+                raise NitroError(273, f"{member}, {policy}")
             if int(one["priority"]) == priority:
                 raise NitroError(3041, f"priority, {priority}")
     call.table()[(*key, policy)] = {
-        **about, "policyname": policy, "priority": str(priority),
+        **about, member: policy, "priority": str(priority),
         "gotopriorityexpression": args.get("gotopriorityexpression", "END"),
     }  # fmt: skip
 
 
-def _bound_name(call):
+def _bound_name(call, member="policyname"):
     """The policy to unbind; an empty name is refused in another way than none."""
-    name = call.given.get("policyname")
+    name = call.given.get(member)
     if not name:
-        raise NitroError(1095 if name is None else 278, "policyname")
+        raise NitroError(1095 if name is None else 278, member)
     return name
 
 
 def _declare(kind, vservers):
     type_, cli = f"{vservers}_responderpolicy_binding", f"{NAMES[kind]} vserver"
     more = {"lb": " order", "cs": " targetlbvserver"}.get(kind, "")
+    member = MEMBER.get(kind, "policyname")
 
-    @verb("PUT", type_, f"bind {cli}", required="name policyname priority",
+    @verb("PUT", type_, f"bind {cli}", required=f"name {member} priority",
           optional=f"{BIND} bindpoint{more}", positional="name")  # fmt: skip
     def bind(call):
         """To a vserver that speaks HTTP."""
@@ -184,13 +188,14 @@ def _declare(kind, vservers):
         if vserver["servicetype"] not in HTTP_TYPES:
             raise NitroError(3094, name)
         place = choice(call.args, "bindpoint", ("REQUEST",), "REQUEST")
-        _bind(call, (name,), lambda one: one["name"] == name, {"name": name, "bindpoint": place})
+        about = {"name": name, "bindpoint": place}
+        _bind(call, (name,), lambda one: one["name"] == name, about, member)
 
     @verb("DELETE", type_, f"unbind {cli}")
     def unbind(call):
         """By the policy's name."""
         call.find(call.name, vservers)
-        policy = _bound_name(call)
+        policy = _bound_name(call, member)
         bound = call.table().get((call.name, policy))
         if not bound or call.given.get("priority", bound["priority"]) != bound["priority"]:
             raise NitroError(3093, policy)

@@ -1,6 +1,7 @@
 """sslcertkey and what it is linked and bound to; keys and requests made on the device."""
 
 import re
+from ipaddress import ip_address
 
 from . import nitro_certs as certs
 from .nitro_config import check_name, choice, flag, number, verb
@@ -384,8 +385,11 @@ def create_request(call):
     names = []
     for word in args.get("subjectaltname", "").replace(",", " ").split():
         kind, _, value = word.partition(":")
-        if kind.upper() != "DNS" or not value:
+        if kind.upper() not in ("DNS", "IP") or not value:
             raise NitroError(1097, f"subjectaltname, {word}")
-        names.append(value)
+        try:
+            names.append(ip_address(value) if kind.upper() == "IP" else value)
+        except ValueError:
+            raise NitroError(1097, f"subjectaltname, {word}") from None
     key = certs.private_key(_input(call, args["keyfile"], "keyfile"), args.get("pempassphrase"))
     _output(call, args["reqfile"], certs.request(key, args, names, digest))

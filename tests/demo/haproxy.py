@@ -1,77 +1,41 @@
 #!/usr/bin/python3
 """The demo: one certificate through a real HAProxy, from the first account to a failure taken back.
 
-usage: demo.py PATH-OF-CERTAUTO
+usage: haproxy.py PATH-OF-CERTAUTO
 
 Starts Pebble (a real ACME server for tests), its DNS helper and HAProxy on free loopback ports,
 shows what certauto does with them, and stops everything again. Exit status 0 only when all went as
 promised.
 """
 
-import json
-import os
-import re
-import shutil
-import subprocess
 import sys
-import textwrap
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+# It sets the path for what follows.
+from stage import Broken, Stage, heading, perform, promise, say, show_file, write_config
 
-# The path above must be set first.
-from real import haproxy, pki, ports, tls  # noqa: E402
-from real.lab import Lab  # noqa: E402
-from real.proc import ServerFailed, exit_on_sigterm  # noqa: E402
+from real import haproxy, pki, ports, tls
+from real.lab import Lab
 
 NAMES = ["shop.example.org", "www.shop.example.org", "api.shop.example.org"]
 KEYS = {"ecdsa": "ecdsa-p256", "rsa": "rsa-2048"}
-RUN_LIMIT_S = 40
+PROGRAMS = ("pebble", "pebble-challtestsrv", "haproxy", "openssl", "setpriv")
 
 
-class Broken(Exception):
-    """Something is not as promised; the text is the sentence for the user."""
-
-
-def say(text=""):
-    """Explain, in lines that fit a terminal."""
-    print(textwrap.fill(text, 96), flush=True)
-
-
-def heading(number, text):
-    """Begin a part."""
-    print(f"\n--- {number}. {text} " + "-" * max(3, 90 - len(text)), flush=True)
-
-
-def promise(holds, sentence):
-    """Report a promise kept, or end the demo with the sentence."""
-    if not holds:
-        raise Broken(sentence)
-    print(f"  ok: {sentence}", flush=True)
-
-
-def need_programs():
-    """The demo's servers must be installed."""
-    for program in ("pebble", "pebble-challtestsrv", "haproxy", "openssl", "setpriv"):
-        if not shutil.which(program):
-            raise Broken(f"{program} is not installed; `make demo` installs it")
-
-
-class Demo:
+class Demo(Stage):
     """The parts of the demo, in order."""
 
     def __init__(self, binary, lab, old_port):
-        self.binary = binary
+        super().__init__(binary, lab.folder)
         self.lab = lab
         self.old_port = old_port
         self.roots = lab.pebble.roots()
-        self.started = time.monotonic()
 
     def write_config(self, file_name, **target_options):
         """A configuration in the demo's folder; target_options change how "edge" is used."""
         lab = self.lab
         config = {
-            "state": os.path.join(lab.folder, "state"),
+            "state": self.path("state"),
             "accounts": {"test-ca": lab.account()},
             "targets": {"edge": {**lab.haproxy_target("shop.pem"), **target_options}},
             "certificates": {
@@ -84,35 +48,7 @@ class Demo:
                 }
             },
         }
-        with open(os.path.join(lab.folder, file_name), "w", encoding="utf-8") as file:
-            # Innermost lists and objects on one line: it is shown to a reader.
-            text = json.dumps(config, indent=2)
-            file.write(
-                re.sub(r"[\[{][^\[\]{}]{,90}[\]}]", lambda m: " ".join(m[0].split()), text) + "\n"
-            )
-        return file_name
-
-    def certauto(self, config, *args, expect=0):
-        """Show a command line, run it, show what it says."""
-        print(f"\n$ certauto -c {config} {' '.join(args)}", flush=True)
-        before = time.monotonic()
-        done = subprocess.run(
-            [self.binary, "-c", config, *args],
-            cwd=self.lab.folder,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=RUN_LIMIT_S,
-            check=False,
-        )
-        print(textwrap.indent(done.stdout.rstrip("\n"), "  "))
-        print(f"  [exit status {done.returncode}, {time.monotonic() - before:.2f} s]", flush=True)
-        if done.returncode != expect:
-            raise Broken(
-                f"`certauto {' '.join(args)}` ended with status {done.returncode}, not {expect}"
-            )
-        return done.stdout
+        write_config(self.path(file_name), config)
 
     def served(self):
         """What HAProxy serves for each name and key type, chains verified up to the root."""
@@ -143,16 +79,13 @@ class Demo:
             "(https); it has no certificate yet. Its admin socket is all that certauto needs of it."
         )
         say(f"All files are in {lab.folder}. The configuration is certauto.json there:")
-        print()
-        with open(
-            os.path.join(lab.folder, self.write_config("certauto.json")), encoding="utf-8"
-        ) as file:
-            print(textwrap.indent(file.read().rstrip(), "    "))
+        self.write_config("certauto.json")
+        show_file(self.path("certauto.json"))
 
     def register(self):
         """An account at the CA."""
         heading(2, "Register an account at the CA")
-        self.certauto("certauto.json", "account", "register")
+        self.certauto("account", "register")
 
     def issue(self):
         """The first certificates."""
@@ -163,7 +96,7 @@ class Demo:
             "chain, without a restart."
         )
         worker = self.lab.haproxy.pid()
-        self.certauto("certauto.json", "issue", "shop")
+        self.certauto("issue", "shop")
         print()
         promise(self.lab.haproxy.challenges() == [], "no token is left in HAProxy's map")
         promise(
@@ -189,7 +122,7 @@ class Demo:
         heading(5, "Renew, while a client makes handshakes all the time")
         before = self.fingerprints()
         with tls.Handshakes(self.lab.haproxy.tls_port, NAMES, self.roots) as client:
-            self.certauto("certauto.json", "renew", "shop", "--force")
+            self.certauto("renew", "shop", "--force")
             so_far = client.good
             # Go on for a few rounds, so that the new certificates are seen by that client too.
             while client.good < so_far + 4 * len(client.plan) and not client.failures:
@@ -223,17 +156,17 @@ class Demo:
         here = f"127.0.0.1:{self.lab.haproxy.tls_port}"
         self.write_config("broken.json", probe=[here, f"127.0.0.1:{self.old_port}"])
         before = self.fingerprints()
-        self.certauto("broken.json", "renew", "shop", "--force", expect=1)
+        self.certauto("renew", "shop", "--force", config="broken.json", expect=1)
         print()
         promise(self.fingerprints() == before, "HAProxy serves the certificates it served before")
-        self.certauto("broken.json", "status")
+        self.certauto("status", config="broken.json")
         orders = self.lab.pebble.orders()
         print()
         say(
             "The new certificates are not lost: they are issued, only not deployed. With the right "
             "configuration they are deployed without asking the CA again."
         )
-        self.certauto("certauto.json", "deploy", "shop")
+        self.certauto("deploy", "shop")
         print()
         after = self.fingerprints()
         promise(
@@ -244,7 +177,7 @@ class Demo:
     def finish(self):
         """The state of things, and a restart to show that it lasts."""
         heading(7, "Status")
-        self.certauto("certauto.json", "status")
+        self.certauto("status")
         before = self.fingerprints()
         self.lab.haproxy.restart()
         promise(
@@ -263,44 +196,20 @@ class Demo:
         self.finish()
 
 
-def main():
-    """Run the demo; returns the exit status."""
-    if len(sys.argv) != 2:
-        print(__doc__.strip().splitlines()[2], file=sys.stderr)
-        return 2
-    exit_on_sigterm()
-    started = time.monotonic()
+def play(binary):
+    """The stage is set and cleared here."""
     old_port = ports.free_port()
 
     def balancer(lab):
         """HAProxy, with a listener that has a certificate of its own, for the part that breaks."""
-        bundle = pki.self_signed_bundle(os.path.join(lab.folder, "forgotten.pem"), NAMES[0])
+        bundle = pki.self_signed_bundle(lab.folder + "/forgotten.pem", NAMES[0])
         return haproxy.HAProxy(
             lab.new_folder("haproxy"), more_binds=[haproxy.fixed_bind(old_port, bundle)]
         )
 
-    try:
-        need_programs()
-        with Lab(front=balancer) as lab:
-            Demo(os.path.abspath(sys.argv[1]), lab, old_port).run()
-    except Broken as broken:
-        print(f"\nNOT AS PROMISED: {broken}", file=sys.stderr)
-        return 1
-    except subprocess.TimeoutExpired:
-        print(f"\nNOT AS PROMISED: certauto did not end within {RUN_LIMIT_S} s", file=sys.stderr)
-        return 1
-    except (OSError, ServerFailed) as error:
-        print(f"\nNOT AS PROMISED: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; nothing is left running", file=sys.stderr)
-        return 130
-    print(
-        f"\nAll as promised, in {time.monotonic() - started:.0f} s. "
-        "Every server is stopped and every file is gone."
-    )
-    return 0
+    with Lab(front=balancer) as lab:
+        Demo(binary, lab, old_port).run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(perform(play, PROGRAMS))
