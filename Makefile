@@ -7,6 +7,8 @@
 #   make check-unit       unit tests alone
 #   make check-flow       the command against Pebble, HAProxy and nginx
 #   make check-asan       both again under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make python           the Python package, below build/python (make install-python installs it)
+#   make check-python     it, its stubs, and the examples of its page
 #   make check-shell      usage of the command
 #   make check-kill       killed, starved of disk, cut off at every file and network call (minutes)
 #   make check-headers    each public header alone, as C99 and C++
@@ -201,7 +203,7 @@ $(OUT)/examples/%: docs/examples/%.c $(STAGED) $(OUT)/flags
 AGAIN = $(MAKE) --no-print-directory
 PARALLEL = $(AGAIN) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-CHECKS := lint check-headers check-build check-abi check-shell check-unit check-install check-flow check-asan
+CHECKS := lint check-headers check-build check-abi check-shell check-unit check-install check-python check-flow check-asan
 
 # Both sanitizers stop the program at the first finding; leaks are found at its end.
 SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
@@ -299,11 +301,13 @@ dist:
 
 # By name: BUILD= may be a folder with other things in it.
 clean:
-	rm -rf --one-file-system $(foreach thing,obj unit examples stage staged uninstall asan debian13 flags certauto \
+	rm -rf --one-file-system $(foreach thing,obj unit examples stage staged uninstall asan debian13 python flags certauto \
 		install-certauto fault.so libcertauto.a libcertauto.so $(SONAME) certauto-$(VERSION).tar.gz,$(BUILD)/$(thing))
 	@[ ! -d $(BUILD) ] || rmdir --ignore-fail-on-non-empty $(BUILD)
 
 help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
+
+include bindings/bindings.mk
 
 -include $(LIB_OBJECTS:.o=.d) $(COMMAND_OBJECTS:.o=.d) $(UNIT_PROGRAMS:=.d)

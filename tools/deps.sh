@@ -18,7 +18,7 @@ packages_for() {
 	build)	  echo gcc libc6-dev make pkgconf libmbedtls-dev libcurl4-openssl-dev libyajl-dev ;;
 	demo)	  packages_for build; echo pebble haproxy openssl python3 python3-cryptography ;;
 	check)	  packages_for demo; echo g++ binutils curl libcmocka-dev libuv1-dev nginx-light libnginx-mod-stream python3-pytest \
-			python3-pytest-xdist bats mandoc certbot lego uacme ;;
+			python3-pytest-xdist bats mandoc certbot lego uacme swig python3-dev mypy python3-mypy ;;
 	bench)	  packages_for check ;;
 	debian13) echo debootstrap debian-archive-keyring ;;
 	*)	  echo "deps.sh: no such purpose: $1" >&2; exit 2 ;;
