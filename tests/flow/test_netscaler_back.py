@@ -239,8 +239,9 @@ def test_chain__a_certificate_that_is_called_like_one_is_none(lab):
 # ---- names ----
 
 
-@pytest.mark.parametrize("prefix", ["a.b@c=d#e:f_g-h", "_", "1234567890123456789-"])
-@pytest.mark.parametrize("name_max", [20, 63])
+@pytest.mark.parametrize(
+    ("prefix", "name_max"), [("a.b@c=d#e:f_g-h", 63), ("_", 20), ("1234567890123456789-", 20)]
+)
 def test_names__may_have_whatever_the_appliance_takes(lab, prefix, name_max):
     vserver = "my vs#1:a@b=c.d_e"
     lab.ns.ssl_vserver(vserver)
