@@ -38,7 +38,7 @@ def test_await__the_loop_goes_on_meanwhile(client, ca):
     async def tick():
         while True:
             ticks.append(time.monotonic())
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
 
     async def main():
         ticking = asyncio.ensure_future(tick())
@@ -95,10 +95,9 @@ def test_await__cancelled_twice_does_not_wait(client, ca, cx):
     async def main():
         job = client.order().start(timeout=60)
         task = asyncio.ensure_future(_wait(job))
-        while not client.left():
-            await asyncio.sleep(0.01)
+        await _until(client.left)
         task.cancel()
-        await asyncio.sleep(0.05)
+        await _turns(50)
         assert not task.done()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -115,6 +114,20 @@ def test_await__cancelled_twice_does_not_wait(client, ca, cx):
 
 async def _wait(job):
     return await job
+
+
+async def _turns(count):
+    """Let all others go on, so often."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def _until(check):
+    """Let all others go on until that holds."""
+    end = time.monotonic() + 20
+    while not check():
+        assert time.monotonic() < end
+        await _turns(1)
 
 
 def test_await__what_a_callback_raises_is_raised(client, cx):
@@ -137,7 +150,7 @@ def test_await__close_ends_it(client, ca, cx):
     async def main():
         async with cx:
             waiting = asyncio.ensure_future(_wait(client.order().start(timeout=60)))
-            await asyncio.sleep(0.1)
+            await _until(lambda: ca.counts["newOrder"])
         with pytest.raises(certauto.Canceled):
             await waiting
 
