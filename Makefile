@@ -210,7 +210,10 @@ CHECKS := lint check-headers check-build check-abi check-shell check-unit check-
 SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1
 
+DEMOS := haproxy netscaler
+
 demo:
+	$(if $(filter $(DEMOS),$(TARGET)),,$(error there is no demo for TARGET=$(TARGET), only for: $(DEMOS)))
 	@tools/deps.sh demo
 	+@$(PARALLEL) all
 	@$(PYTHON) -B 'tests/demo/$(TARGET).py' $(COMMAND)
