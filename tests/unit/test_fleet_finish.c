@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is saved once for all certificates of a run, and keys that a target makes: what is kept of
  * each way that can end, and what the next run makes of it. */
-#include "unit_store.h"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include "unit_fleet.h"
 
 #include "fake_appliance.h"
 #include "fleet/fleet.h"
 #include "fleet/run.h"
 
-#define DAY 86400
 #define MINUTE_MS 60000
 
 struct unit {
@@ -22,20 +18,6 @@ struct unit {
 };
 
 static struct unit *unit; /* for what the appliance calls */
-
-/* A port that refuses: bound, but nobody listens. */
-static int refusing_port(int *fd)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	*fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_true(*fd >= 0);
-	assert_int_equal(bind(*fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(getsockname(*fd, (struct sockaddr *)&address, &len), 0);
-	return ntohs(address.sin_port);
-}
 
 static int parse_fleet(struct unit *u, const char *certificates)
 {
@@ -72,7 +54,7 @@ static int setup(void **state)
 	unit_store_setup(&u->store);
 	appliance_add(u->store.cx);
 	snprintf(u->server, sizeof(u->server), "https://127.0.0.1:%d/dir",
-		refusing_port(&u->port_fd));
+		unit_refusing_port(&u->port_fd));
 	*state = unit = u;
 	return 0;
 }
@@ -88,38 +70,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A generation as an order would have left it, a day old. Of a lineage "csr" the request is in
- * NAME.csr, too. */
+/* A day old. */
 static void issue_as(struct unit *u, const char *name, const char *lineage, const char *key_on)
 {
-	const struct certauto__store_row *row = u->store.store->row;
-	struct certauto__generation made = {0};
-	int64_t now = certauto__clock_now() - DAY;
-	certauto__certs *chain = NULL;
-	certauto__pkey *key = NULL;
-	certauto__req *req = NULL;
-	char path[128];
-
-	certauto__buffer_init(&made.csr, 65536);
-	assert_int_equal(certauto__list_add_text(&made.names, "a.example.org"), 0);
-	made.server = certauto__strdup(u->server);
-	assert_int_equal(certauto__pkey_parse(&key, key_p256, strlen(key_p256), NULL), 0);
-	assert_int_equal(certauto__req_new(&req, key, &made.names, NULL, NULL), 0);
-	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL),
-		0);
-	if (key_on != NULL)
-		made.key_on = certauto__strdup(key_on);
-	else if (strcmp(lineage, "csr") != 0)
-		assert_int_equal(certauto__pkey_format(&made.key, key, NULL), 0);
-	assert_int_equal(certauto__req_format(&made.csr, req), 0);
-	snprintf(path, sizeof(path), "%s/%s.csr", u->store.folder, name);
-	unit_write(path, certauto__buffer_text(&made.csr), 0600);
-	assert_int_equal(row->draft(u->store.store, name, lineage, &made, NULL), 0);
-	assert_int_equal(row->complete(u->store.store, name, lineage, &made, chain, NULL), 0);
-	certauto__generation_free(&made);
-	certauto__certs_free(chain);
-	certauto__req_free(req);
-	certauto__pkey_free(key);
+	unit_issue(&u->store, u->server, name, lineage, key_on, DAY);
 }
 
 static void issue(struct unit *u, const char *name)

@@ -2,19 +2,13 @@
 /* The fleet's jobs with a target made for the purpose: what is kept of each way a deployment can
  * end, and who may go when. Orders are tried on real CAs by the flow tests; here the CA is a
  * port nobody listens at. */
-#include "unit_store.h"
+#include "unit_fleet.h"
 
 #include <dirent.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 #include <certauto/sys/target.h>
 
-#include "core/clock.h"
-#include "crypto_fixtures.h"
 #include "fleet/fleet.h"
-
-#define DAY 86400
 
 /* What the target does: one letter for each call, and the operation that fails. */
 struct device {
@@ -62,20 +56,6 @@ static const certauto_target_ops device_ops = {
 	.undo = operate,
 };
 
-/* A port that refuses: bound, but nobody listens. */
-static int refusing_port(int *fd)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
-
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	*fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_true(*fd >= 0);
-	assert_int_equal(bind(*fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(getsockname(*fd, (struct sockaddr *)&address, &len), 0);
-	return ntohs(address.sin_port);
-}
-
 static void load_fleet(struct unit *u)
 {
 	char text[1024];
@@ -104,7 +84,7 @@ static int setup(void **state)
 	assert_int_equal(certauto_context_add_target(u->store.cx, &device_ops, &u->device, NULL),
 		0);
 	snprintf(u->server, sizeof(u->server), "https://127.0.0.1:%d/dir",
-		refusing_port(&u->port_fd));
+		unit_refusing_port(&u->port_fd));
 	load_fleet(u);
 	*state = u;
 	return 0;
@@ -121,32 +101,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A generation as an order would have left it, so many seconds old. */
+/* So many seconds ago. */
 static void issue(struct unit *u, int64_t age_s)
 {
-	const struct certauto__store_row *row = u->store.store->row;
-	struct certauto__generation made = {0};
-	int64_t now = certauto__clock_now() - age_s;
-	certauto__certs *chain = NULL;
-	certauto__pkey *key = NULL;
-	certauto__req *req = NULL;
-
-	certauto__buffer_init(&made.csr, 65536);
-	assert_int_equal(certauto__list_add_text(&made.names, "a.example.org"), 0);
-	made.server = certauto__strdup(u->server);
-	assert_int_equal(certauto__pkey_parse(&key, key_p256, strlen(key_p256), NULL), 0);
-	assert_int_equal(certauto__req_new(&req, key, &made.names, NULL, NULL), 0);
-	assert_int_equal(certauto__certs_self_signed(&chain, key, req, now, now + 90 * DAY, NULL),
-		0);
-	assert_int_equal(certauto__pkey_format(&made.key, key, NULL), 0);
-	assert_int_equal(certauto__req_format(&made.csr, req), 0);
-	assert_int_equal(row->draft(u->store.store, "shop", "ecdsa-p256", &made, NULL), 0);
-	assert_int_equal(row->complete(u->store.store, "shop", "ecdsa-p256", &made, chain, NULL),
-		0);
-	certauto__generation_free(&made);
-	certauto__certs_free(chain);
-	certauto__req_free(req);
-	certauto__pkey_free(key);
+	unit_issue(&u->store, u->server, "shop", "ecdsa-p256", NULL, age_s);
 }
 
 static const struct certauto__target_state *box(struct unit *u,

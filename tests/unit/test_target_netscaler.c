@@ -5,11 +5,9 @@
 
 #include "unit_target.h"
 
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
+#include "fake_netscaler.h"
+
 #include <regex.h>
-#include <sys/socket.h>
 
 #include "jobs/engine.h"
 #include "targets/netscaler.h"
@@ -17,7 +15,6 @@
 
 #define TIMEOUT_MS 10000
 #define BINDING "GET systemuser_systemcmdpolicy_binding/admin"
-#define DONE "{\"errorcode\":0,\"message\":\"Done\",\"severity\":\"NONE\""
 #define ALONE "\"hanode\":[{\"id\":\"0\",\"state\":\"Primary\",\"ipaddress\":\"127.0.0.1\"}]}"
 #define ALL_ON \
 	"\"nsfeature\":{\"responder\":true,\"ssl\":true,\"lb\":true,\"cs\":true," \
@@ -25,188 +22,10 @@
 
 /* ---- a device ---- */
 
-/* What is said to a request; what no line is for is done. */
-struct line {
-	const char *request;  /* "GET hanode": how method and path begin */
-	int status;
-	const char *body;
-	int times;            /* then it is over; 0 = always */
-};
-
-struct device {
-	int listener, port, stop[2];
-	pthread_t thread;
-	struct line lines[16];
-	int n_lines;
-	int session;          /* number of the one that holds; 0: none does */
-	int n_logins, n_logouts, n_calls, n_other;
-	int lose_at;          /* before the n-th call that is no login the session is lost */
-	int cut_at;           /* that call is not answered */
-	int dead_from;        /* nor is it, and what comes after it; 0 = not */
-	char log[16384];
-};
-
-static struct line *device_line(struct device *device, const char *request)
-{
-	int i;
-
-	for (i = 0; i < device->n_lines; i++) {
-		struct line *line = &device->lines[i];
-
-		if (line->times >= 0 && strncmp(request, line->request, strlen(line->request)) == 0)
-			return line;
-	}
-	return NULL;
-}
-
-static void device_say(int fd, int status, const char *more, const char *body)
-{
-	char text[8192];
-	int n = snprintf(text, sizeof(text),
-		"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nConnection: close\r\n"
-		"%sContent-Length: %zu\r\n\r\n%s", status, more, strlen(body), body);
-
-	assert_in_range(n, 1, sizeof(text) - 1);
-	(void)!send(fd, text, (size_t)n, MSG_NOSIGNAL);
-}
-
-static void device_login(struct device *device, int fd, const char *text)
-{
-	static int number; /* sessions of other devices do not pass for ours */
-	char cookie[128];
-
-	device->n_logins++;
-	assert_null(strstr(text, "Cookie:"));
-	assert_null(strstr(text, "X-NITRO-USER"));
-	if (strstr(text, "\"password\":\"right\"") == NULL) {
-		device_say(fd, 401, "", "{\"errorcode\":354,\"message\":\"Invalid username or "
-			"password\",\"severity\":\"ERROR\"}");
-		return;
-	}
-	device->session = __atomic_add_fetch(&number, 1, __ATOMIC_SEQ_CST);
-	snprintf(cookie, sizeof(cookie),
-		"Set-Cookie: other=1\r\nSet-Cookie: NITRO_AUTH_TOKEN=%%23tok%d;path=/nitro/v1\r\n",
-		device->session);
-	device_say(fd, 201, cookie, DONE "}");
-}
-
-static int device_knows(const struct device *device, const char *text)
-{
-	char cookie[64];
-
-	if (strstr(text, "X-NITRO-USER: admin") != NULL)
-		return strstr(text, "X-NITRO-PASS: right") != NULL;
-	snprintf(cookie, sizeof(cookie), "Cookie: NITRO_AUTH_TOKEN=%%23tok%d\r\n",
-		device->session);
-	return device->session != 0 && strstr(text, cookie) != NULL;
-}
-
-static void device_answer(struct device *device, int fd, const char *text)
-{
-	struct line *line;
-	char method[16], path[1024], request[1100];
-
-	assert_int_equal(sscanf(text, "%15s /nitro/v1/config/%1023s", method, path), 2);
-	snprintf(request, sizeof(request), "%s %s", method, path);
-	snprintf(device->log + strlen(device->log), sizeof(device->log) - strlen(device->log),
-		"%s\n", request);
-	line = device_line(device, request);
-	if (device->dead_from != 0 && device->n_calls + 1 >= device->dead_from)
-		return;
-	if (strcmp(request, "POST login") == 0) {
-		if (line == NULL) {
-			device_login(device, fd, text);
-			return;
-		}
-		device->n_logins++;
-	} else {
-		device->n_calls++;
-		if (device->n_calls == device->lose_at)
-			device->session = 0;
-		if (device->n_calls == device->cut_at)
-			return;
-		if (!device_knows(device, text)) {
-			device_say(fd, 401, "", "{\"errorcode\":444,\"message\":\"Session "
-				"expired or killed\",\"severity\":\"ERROR\"}");
-			return;
-		}
-		device->n_logouts += strcmp(request, "POST logout") == 0;
-	}
-	if (line != NULL && line->times > 0 && --line->times == 0)
-		line->times = -1;
-	device_say(fd, line != NULL ? line->status : 200, "",
-		line != NULL ? line->body : DONE "}");
-}
-
-/* One request a connection. */
-static void device_serve(struct device *device, int fd)
-{
-	struct pollfd fds[2] = {{fd, POLLIN, 0}, {device->stop[0], POLLIN, 0}};
-	char text[65536];
-	size_t len = 0, want = 0;
-	const char *end = NULL, *length;
-	ssize_t n;
-
-	while (end == NULL || len < want) {
-		if (poll(fds, 2, -1) <= 0 || fds[1].revents != 0 ||
-			(n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) <= 0)
-			return;
-		text[len += (size_t)n] = '\0';
-		if (end == NULL && (end = strstr(text, "\r\n\r\n")) != NULL) {
-			length = strstr(text, "Content-Length: ");
-			want = (size_t)(end - text) + 4 +
-				(length != NULL ? strtoul(length + 16, NULL, 10) : 0);
-		}
-	}
-	device_answer(device, fd, text);
-}
-
-static void *device_run(void *arg)
-{
-	struct device *device = arg;
-	struct pollfd fds[2] = {{device->listener, POLLIN, 0}, {device->stop[0], POLLIN, 0}};
-	int fd;
-
-	while (poll(fds, 2, -1) > 0 && fds[1].revents == 0) {
-		if ((fd = accept(device->listener, NULL, NULL)) < 0)
-			continue;
-		device_serve(device, fd);
-		close(fd);
-	}
-	return NULL;
-}
-
 static void device_listen(struct device *device, uint32_t address, int port)
 {
-	struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	socklen_t len = sizeof(name);
-
-	name.sin_addr.s_addr = htonl(address);
-	device->listener = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(device->listener, (struct sockaddr *)&name, sizeof(name)), 0);
-	assert_int_equal(getsockname(device->listener, (struct sockaddr *)&name, &len), 0);
-	assert_int_equal(listen(device->listener, 64), 0);
-	device->port = ntohs(name.sin_port);
-	assert_int_equal(pipe(device->stop), 0);
-	assert_int_equal(pthread_create(&device->thread, NULL, device_run, device), 0);
-}
-
-static void device_end(struct device *device)
-{
-	close(device->stop[1]);
-	pthread_join(device->thread, NULL);
-	close(device->stop[0]);
-	close(device->listener);
-}
-
-/* Before it listens. Earlier lines come first. */
-static void device_tell(struct device *device, const char *request, int status, const char *body,
-	int times)
-{
-	struct line *line = &device->lines[device->n_lines++];
-
-	assert_true(device->n_lines <= (int)(sizeof(device->lines) / sizeof(*line)));
-	*line = (struct line){request, status, body, times};
+	device_bind(device, address, port);
+	device_start(device);
 }
 
 static void device_usual(struct device *device)

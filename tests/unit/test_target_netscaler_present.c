@@ -5,10 +5,8 @@
 
 #include "unit_target.h"
 
-#include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/socket.h>
+#include "fake_netscaler.h"
+
 
 #include "core/memory.h"
 #include "targets/netscaler.h"
@@ -18,137 +16,25 @@
 #define TOKEN "tok_abcdefghijklmnopqrst-0123456789"
 #define THUMBPRINT "thumb-print_ABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
 #define VALUE TOKEN "." THUMBPRINT
-#define DONE "{\"errorcode\":0,\"message\":\"Done\",\"severity\":\"NONE\""
-#define NO(code, words) "{\"errorcode\":" code ",\"message\":\"" words "\",\"severity\":\"ERROR\"}"
 #define CHALLENGE "certauto-acme-7f000000-0123456789abcde" /* of one that is not old */
 #define LB "lbvserver_responderpolicy_binding"
 #define CS "csvserver_responderpolicy_binding"
 
 /* ---- a device ---- */
 
-/* What is said to requests that begin so, the first that fits; all others are done. */
-struct line {
-	const char *request;
-	int status;
-	const char *body;
-	int times; /* then it is over; 0 = always */
-};
-
-struct device {
-	int listener, port, stop[2];
-	pthread_t thread;
-	struct line lines[8];
-	int n_lines;
-	char log[32768]; /* "METHOD PATH BODY" lines, but for login and logout */
-};
-
-static struct line *device_line(struct device *device, const char *request)
-{
-	int i;
-
-	for (i = 0; i < device->n_lines; i++)
-		if (device->lines[i].times >= 0 && strncmp(request, device->lines[i].request,
-				strlen(device->lines[i].request)) == 0)
-			return &device->lines[i];
-	return NULL;
-}
-
-static void device_answer(struct device *device, int fd, const char *text, const char *body)
-{
-	static struct line usual = {NULL, 200, DONE "}", 0};
-	char method[16], path[1024], request[1100], reply[8192];
-	size_t len = strlen(device->log);
-	struct line *line;
-	int n;
-
-	assert_int_equal(sscanf(text, "%15s /nitro/v1/config/%1023s", method, path), 2);
-	snprintf(request, sizeof(request), "%s %s", method, path);
-	if (strcmp(path, "login") != 0 && strcmp(path, "logout") != 0)
-		snprintf(device->log + len, sizeof(device->log) - len, "%s %s\n", request, body);
-	if ((line = device_line(device, request)) == NULL)
-		line = &usual;
-	n = snprintf(reply, sizeof(reply),
-		"HTTP/1.1 %d Said\r\nConnection: close\r\nSet-Cookie: NITRO_AUTH_TOKEN=t\r\n"
-		"Content-Length: %zu\r\n\r\n%s", line->status, strlen(line->body), line->body);
-	assert_in_range(n, 1, sizeof(reply) - 1);
-	(void)!send(fd, reply, (size_t)n, MSG_NOSIGNAL);
-	if (line->times > 0 && --line->times == 0)
-		line->times = -1;
-}
-
-/* One request a connection. */
-static void device_serve(struct device *device, int fd)
-{
-	char text[65536];
-	size_t len = 0, want = SIZE_MAX;
-	char *end = NULL, *length;
-	ssize_t n;
-
-	while (len < want) {
-		if ((n = recv(fd, text + len, sizeof(text) - 1 - len, 0)) <= 0)
-			return;
-		text[len += (size_t)n] = '\0';
-		if (end == NULL && (end = strstr(text, "\r\n\r\n")) != NULL) {
-			length = strstr(text, "Content-Length: ");
-			want = (size_t)(end - text) + 4 +
-				(length != NULL ? strtoul(length + 16, NULL, 10) : 0);
-		}
-	}
-	device_answer(device, fd, text, end + 4);
-}
-
-static void *device_run(void *arg)
-{
-	struct device *device = arg;
-	struct pollfd fds[2] = {{device->listener, POLLIN, 0}, {device->stop[0], POLLIN, 0}};
-	int fd;
-
-	while (poll(fds, 2, -1) > 0 && fds[1].revents == 0) {
-		if ((fd = accept(device->listener, NULL, NULL)) < 0)
-			continue;
-		device_serve(device, fd);
-		close(fd);
-	}
-	return NULL;
-}
-
-static void device_tell(struct device *device, const char *request, int status, const char *body,
-	int times)
-{
-	assert_in_range(device->n_lines, 0, sizeof(device->lines) / sizeof(*device->lines) - 1);
-	device->lines[device->n_lines++] = (struct line){request, status, body, times};
-}
-
 static struct device *device_new(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct device *device = calloc(1, sizeof(*device));
-	socklen_t len = sizeof(address);
 
 	assert_non_null(device);
-	device->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(device->listener, (struct sockaddr *)&address, len), 0);
-	assert_int_equal(listen(device->listener, 16), 0);
-	assert_int_equal(
-		getsockname(device->listener, (struct sockaddr *)&address, &len), 0);
-	device->port = ntohs(address.sin_port);
-	assert_int_equal(pipe(device->stop), 0);
+	device->with_bodies = 1;
+	device_bind(device, INADDR_LOOPBACK, 0);
 	return device;
-}
-
-static void device_start(struct device *device)
-{
-	assert_int_equal(pthread_create(&device->thread, NULL, device_run, device), 0);
 }
 
 static void device_free(struct device *device)
 {
-	assert_int_equal(write(device->stop[1], "", 1), 1);
-	assert_int_equal(pthread_join(device->thread, NULL), 0);
-	close(device->stop[0]);
-	close(device->stop[1]);
-	close(device->listener);
+	device_end(device);
 	free(device);
 }
 
