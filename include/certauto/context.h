@@ -68,8 +68,9 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_user_agent(certauto_co
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_log_level(certauto_context *cx,
 	int level);
 
-/** Store that keeps the journals of all jobs of the context; shared (+1); NULL = none.
- *  @since 0.1 */
+/** Store that keeps the journals of all jobs of the context; shared (+1); NULL = none. With one, an
+ *  order for names that a killed process has ordered before is taken up where that has stopped,
+ *  whatever its request, and what it has left on targets is taken back.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_use_store(certauto_context *cx,
 	certauto_store *store);
 

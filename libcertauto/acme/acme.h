@@ -85,7 +85,12 @@ struct certauto_order {
 	certauto__buffer rejected;   /* chain that failed acceptance, for diagnosis */
 	int replaces_refused;        /* the CA did not take `replaces`: not to be told again */
 	int started;
+	certauto_store *lock_of;     /* shared (+1) while lock is held: of its record */
+	void *lock;
 };
+
+/* 1: a journal of that id is of an order by itself, not of a certificate in a configuration. */
+int certauto__order_is_record(const char *id);
 
 int certauto__account_make(certauto_account **out, certauto_context *cx, const char *server,
 	certauto_error *err);

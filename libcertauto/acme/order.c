@@ -48,10 +48,20 @@ void certauto__order_forget(certauto_job *job)
 	certauto__fact_set(job, "order", NULL);
 	certauto__fact_set(job, "finalize", NULL);
 	certauto__fact_set(job, "certificate", NULL);
+	certauto__fact_set(job, "request", NULL);
 	certauto__fact_set(job, ".authz", NULL);
 	certauto__fact_set(job, ".authorized", NULL);
 	certauto__fact_set(job, ".refused", NULL);
 	forget_status(job);
+}
+
+static int request_digest(char hex[65], const certauto_order *order)
+{
+	const unsigned char *der;
+	size_t len;
+
+	der = certauto__req_der(order->req, &len);
+	return certauto__sha256_hex(hex, der, len);
 }
 
 static int mirror_url(certauto_order *order, const char *url)
@@ -329,6 +339,18 @@ static certauto__verdict look_again(certauto_job *job, const certauto__exchange 
 	return certauto__acme_poll(job, x, order->names.items[0]);
 }
 
+/* The certificate of the order will be, or is, for the key of another request. */
+static int is_of_another(const certauto_job *job, int status)
+{
+	const char *request = certauto__fact_own(job, "request");
+	char hex[65];
+
+	return request != NULL &&
+		(status == CERTAUTO_ORDER_PROCESSING || status == CERTAUTO_ORDER_VALID) &&
+		request_digest(hex, certauto__job_env(job)) == 0 &&
+		strcmp(request, hex) != 0;
+}
+
 static certauto__verdict look_read(certauto_job *job, certauto__exchange *x)
 {
 	int fresh = certauto__fact_own(job, ".fresh") != NULL;
@@ -355,6 +377,8 @@ static certauto__verdict look_read(certauto_job *job, certauto__exchange *x)
 		certauto__fact_set(job, "spare", certauto__fact_own(job, "order"));
 		return order_anew(job, "is invalid");
 	}
+	if (is_of_another(job, status_of(job)))
+		return order_anew(job, "was finalized with another request");
 	if (status_of(job) == CERTAUTO_ORDER_PENDING &&
 	    certauto__fact_own(job, ".authorized") != NULL)
 		return look_again(job, x);
@@ -448,6 +472,17 @@ static certauto__verdict authz_read(certauto_job *job, certauto__exchange *x)
 
 /* ---- finalize ---- */
 
+/* Which request the order is finalized with: it may be another one when the order is taken up. */
+static int request_note(certauto_job *job)
+{
+	char hex[65];
+	int rc = request_digest(hex, certauto__job_env(job));
+
+	if (rc == 0)
+		certauto__fact_set(job, "request", hex);
+	return rc;
+}
+
 static certauto__verdict finalize_ask(certauto_job *job, certauto__exchange *x)
 {
 	certauto_order *order = certauto__job_env(job);
@@ -461,6 +496,8 @@ static certauto__verdict finalize_ask(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__NEXT;
 	der = certauto__req_der(order->req, &len);
 	payload.rc = certauto__base64url_encode(&csr, der, len);
+	if (payload.rc == 0)
+		payload.rc = request_note(job);
 	certauto__json_start(&w, &payload, 0);
 	certauto__json_object(&w);
 	certauto__json_put_text(&w, "csr", certauto__buffer_text(&csr));

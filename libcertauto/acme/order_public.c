@@ -9,14 +9,25 @@
 
 #include "core/memory.h"
 #include "crypto/objects.h"
+#include "store/store.h"
 
 #define ORDER_USES_MAX 1000
+
+static void order_unlock(certauto_order *order)
+{
+	if (order->lock_of == NULL)
+		return;
+	order->lock_of->row->unlock(order->lock_of, order->lock);
+	certauto__object_unref(order->lock_of);
+	order->lock_of = NULL;
+}
 
 static void order_destroy(void *object)
 {
 	certauto_order *order = object;
 	size_t i;
 
+	order_unlock(order);
 	for (i = 0; i < order->n_uses; i++) {
 		certauto__free(order->uses[i].pattern);
 		certauto__free(order->uses[i].challenge);
@@ -191,22 +202,56 @@ static void order_unref(void *order)
 	certauto__object_unref(order);
 }
 
-/* By which a record of an earlier run is found: the same request at the same CA. */
+/* By which a record of an earlier run is found: an order for the same names at the same CA, whatever
+ * the request, which is not sent before all names are valid. */
+#define RECORD "order-"
+#define RECORD_HEX 32
+
 static int order_identity(const certauto_order *order, char out[40])
 {
 	certauto__buffer what = CERTAUTO__BUFFER(128 * 1024);
-	const unsigned char *der;
 	char hex[65];
-	size_t len;
+	size_t i;
 	int rc;
 
-	der = certauto__req_der(order->req, &len);
-	certauto__buffer_printf(&what, "%s\n", order->account->server);
-	if ((rc = certauto__buffer_add(&what, der, len)) == 0 &&
-	    (rc = certauto__sha256_hex(hex, what.data, what.len)) == 0)
-		(void)snprintf(out, 40, "order-%.32s", hex);
+	certauto__buffer_printf(&what, "%s\n%s\n", order->account->server, order->account->name);
+	for (i = 0; i < order->names.n; i++)
+		certauto__buffer_printf(&what, "%s\n", order->names.items[i]);
+	if ((rc = what.rc) == 0 && (rc = certauto__sha256_hex(hex, what.data, what.len)) == 0)
+		(void)snprintf(out, 40, RECORD "%.*s", RECORD_HEX, hex);
 	certauto__buffer_free(&what);
 	return rc;
+}
+
+int certauto__order_is_record(const char *id)
+{
+	return certauto__text_starts(id, RECORD) &&
+		strspn(id + strlen(RECORD), "0123456789abcdef") == RECORD_HEX &&
+		id[strlen(RECORD) + RECORD_HEX] == '\0';
+}
+
+/* While the record is in use. Of two that order the same names the second goes without one. */
+static int order_lock(certauto_order *order, const char *id, certauto_error *err)
+{
+	certauto_store *store = order->object.cx->store;
+	certauto_error error = {0};
+	int rc;
+
+	if (store == NULL)
+		return 0;
+	id += strlen(RECORD);
+	if ((rc = store->row->lock(store, "order", id, &order->lock, &error)) == 0)
+		order->lock_of = certauto__object_ref(store);
+	if (rc < 0 && rc != CERTAUTO_EBUSY)
+		certauto__error_copy(err, &error);
+	certauto__error_clear(&error);
+	return rc;
+}
+
+static void order_ended(certauto_job *job, void *order)
+{
+	(void)job;
+	order_unlock(order);
 }
 
 static int order_start(
@@ -224,8 +269,13 @@ static int order_start(
 		return rc;
 	if ((rc = order_identity(order, identity)) < 0)
 		return certauto__error_set(err, rc, NULL, "%s", certauto_error_text(rc));
-	if ((rc = certauto__account_peer(order->account, &start.peer, err)) < 0)
+	if ((rc = order_lock(order, identity, err)) < 0 && rc != CERTAUTO_EBUSY)
 		return rc;
+	start.journal_id = rc == 0 ? identity : NULL;
+	if ((rc = certauto__account_peer(order->account, &start.peer, err)) < 0) {
+		order_unlock(order);
+		return rc;
+	}
 	start.table = &certauto__order_table;
 	start.name = order->names.items[0];
 	start.env = certauto__object_ref(order);
@@ -233,10 +283,13 @@ static int order_start(
 	/* A CA takes so many orders at a time; the others stand in line, and cost nothing. */
 	start.one_at_a_time = 1;
 	start.deadline_ms = certauto__acme_deadline(deadline_ms);
-	start.journal_id = identity;
 	start.identity = identity;
+	start.ended = order_ended;
+	start.ended_arg = order;
 	if ((rc = certauto__job_start(out, order->object.cx, &start, err)) == 0)
 		order->started = 1;
+	else
+		order_unlock(order);
 	certauto__peer_unref(start.peer);
 	return rc;
 }

@@ -335,7 +335,9 @@ static int add_orphans(certauto_fleet *fleet, const certauto__list *ids, certaut
 	size_t i;
 
 	for (i = 0; i < ids->n; i++) {
-		if (is_configured(fleet, ids->items[i]))
+		/* Orders of programs that share the store are theirs to take up. */
+		if (certauto__order_is_record(ids->items[i]) ||
+			is_configured(fleet, ids->items[i]))
 			continue;
 		if ((result = certauto__results_add(fleet, ids->items[i], NULL, err)) == NULL)
 			return CERTAUTO_ENOMEM;

@@ -92,7 +92,7 @@ class Orderer:
 
     def journals(self):
         """Records of orders that were not finished."""
-        return list((self.folder / "state").rglob("order-*"))
+        return list((self.folder / "state" / "jobs").glob("order-*"))
 
 
 @pytest.fixture(name="order")
@@ -755,3 +755,65 @@ def test_pebble__each_of_its_chains_can_be_had(pebble_lab, program, tmp_path, na
     assert len(chain) == 4
     assert top_issuer(chain) == wanted
     assert outcome[1] == []
+
+
+# ---- taken up by the next process ----
+
+
+def kill_at(ca, order, endpoint, before):
+    """A run that is killed when the CA is asked that, before it has acted or after."""
+    held, killed = threading.Event(), threading.Event()
+
+    def hold(_request, _answer):
+        held.set()
+        killed.wait(20)
+        return Answer(fault=Fault("lost-request" if before else "lost-reply"))
+
+    ca.on(endpoint, hold, before=before)
+    with subprocess.Popen(order.argv({}), stdout=subprocess.DEVNULL) as process:
+        assert held.wait(20)
+        process.kill()
+    killed.set()
+    ca.behave()
+
+
+def test_taken_up__the_order_serves_another_request(ca, order):
+    kill_at(ca, order, "challenge", before=True)
+    os.unlink(order.folder / "request.pem")
+    result = expect(order(), "OK")
+    assert ca.counts["orders made"] == 1
+    assert order.journals() == []
+    (leaf, *_) = chain_of(result)
+    request = x509.load_pem_x509_csr((order.folder / "request.pem").read_bytes())
+    assert leaf.public_key().public_numbers() == request.public_key().public_numbers()
+
+
+def test_taken_up__what_was_finalized_with_another_request_is_not(ca, order):
+    kill_at(ca, order, "finalize", before=False)
+    os.unlink(order.folder / "request.pem")
+    expect(order(), "OK")
+    assert ca.counts["orders made"] == 2
+    assert order.journals() == []
+
+
+def test_taken_up__what_was_finalized_with_this_request_is(ca, order):
+    kill_at(ca, order, "finalize", before=False)
+    expect(order(), "OK")
+    assert ca.counts["orders made"] == 1
+
+
+def test_record__of_two_at_once_each_gets_its_certificate(ca, order):
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_request, _answer):
+        held.set()
+        go.wait(20)
+
+    ca.on("challenge", hold, before=True)
+    with subprocess.Popen(order.argv({}), stdout=subprocess.PIPE, text=True) as first:
+        assert held.wait(20)
+        ca.behave()
+        expect(order(), "OK")
+        go.set()
+        assert json.loads(first.communicate(timeout=30)[0].splitlines()[-1])["code"] == "CERTAUTO_OK"
+    assert order.journals() == []
