@@ -94,10 +94,14 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_start_deploy(certauto_job **
 
 /** Logs in everywhere and changes nothing: accounts, targets, the store. Blocks.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_test(certauto_fleet *fleet, int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_start_test(certauto_job **out,
+	certauto_fleet *fleet, int deadline_ms);
 
 /** Settles what crashed runs left: challenge answers, half-made changes; removes stale temporaries.
  *  Blocks.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_gc(certauto_fleet *fleet, int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_start_gc(certauto_job **out,
+	certauto_fleet *fleet, int deadline_ms);
 
 /** What the last renew, deploy, test or gc did, as JSON: [{"name","key","outcome","error"}],
  *  outcome done, unchanged, failed or later; *out belongs to the caller (certauto_mem_free()).

@@ -78,6 +78,16 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_test(certauto_target *targe
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_test(certauto_job **out,
 	certauto_target *target, int deadline_ms);
 
+/** Has the device renew now the certificate that it manages itself (avi: the object that the option
+ *  certificate names, by its certificate management profile), and waits until that is done. Blocks.
+ *  @return 0; CERTAUTO_EUNSUPPORTED (it does not do that), CERTAUTO_ENOTFOUND, CERTAUTO_EREFUSED
+ *  (with what the device says), or a network code.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_renew(certauto_target *target, int timeout_ms);
+
+/** The same as a job; *out belongs to the caller (certauto_job_free()).  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_renew(certauto_job **out,
+	certauto_target *target, int deadline_ms);
+
 /** Answers one challenge for name until certauto_target_cleanup() with the same arguments, also
  *  from another process. token: RFC 8555 8.1; value: the key authorization; for the DNS challenges
  *  also the text of the TXT record (which has no dot in it). Blocks.
@@ -85,11 +95,17 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_test(certauto_job **o
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_present(certauto_target *target,
 	const char *challenge, const char *name, const char *token, const char *value,
 	int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_present(certauto_job **out,
+	certauto_target *target, const char *challenge, const char *name, const char *token,
+	const char *value, int deadline_ms);
 
 /** Takes the answer away; its absence is success. Blocks.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_cleanup(certauto_target *target,
 	const char *challenge, const char *name, const char *token, const char *value,
 	int timeout_ms);
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_start_cleanup(certauto_job **out,
+	certauto_target *target, const char *challenge, const char *name, const char *token,
+	const char *value, int deadline_ms);
 
 /** Lets the device make a key of a type (CERTAUTO_TARGET_CSR), which never leaves it, and gives the
  *  signing request for it, to be ordered with; name: the certificate it will be deployed as,

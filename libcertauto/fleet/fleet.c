@@ -316,27 +316,43 @@ int certauto_fleet_revoke(certauto_fleet *fleet, const char *const *names, size_
 	return finish(job, rc);
 }
 
-int certauto_fleet_gc(certauto_fleet *fleet, int timeout_ms)
+int certauto_fleet_start_gc(certauto_job **out, certauto_fleet *fleet, int deadline_ms)
 {
 	struct certauto__order_of_work work = {
 		.mode = CERTAUTO__MODE_SETTLE,
-		.deadline_ms = timeout_ms,
+		.deadline_ms = deadline_ms,
 	};
+
+	return start_work(out, fleet, &work);
+}
+
+int certauto_fleet_gc(certauto_fleet *fleet, int timeout_ms)
+{
 	certauto_job *job = NULL;
-	int rc = start_work(&job, fleet, &work);
+	int rc = certauto_fleet_start_gc(&job, fleet, timeout_ms);
 
 	return finish(job, rc);
 }
 
-int certauto_fleet_test(certauto_fleet *fleet, int timeout_ms)
+int certauto_fleet_start_test(certauto_job **out, certauto_fleet *fleet, int deadline_ms)
 {
 	certauto_context *cx = certauto_fleet_context(fleet);
-	certauto_job *job = NULL;
 	int rc;
 
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
-	rc = certauto__leave(cx, certauto__fleet_start_test(&job, fleet, timeout_ms, &cx->error));
+	if (out == NULL)
+		rc = is_null(&cx->error, "fleet_start");
+	else
+		rc = certauto__fleet_start_test(out, fleet, deadline_ms, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_fleet_test(certauto_fleet *fleet, int timeout_ms)
+{
+	certauto_job *job = NULL;
+	int rc = certauto_fleet_start_test(&job, fleet, timeout_ms);
+
 	return finish(job, rc);
 }
 

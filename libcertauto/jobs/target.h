@@ -57,6 +57,9 @@ struct certauto__target_row {
 	const struct certauto__table *finish;
 	/* env: certauto_target; READS steps only */
 	const struct certauto__table *test;
+	/* The device renews a certificate by itself now, and this waits for it. env:
+	 * certauto_target; NULL = it does not do that. */
+	const struct certauto__table *renew;
 	/* NULL unless CSR; env: certauto_target; leaves the fact "csr", PEM. Facts, its own or its
 	 * parent's: "name" of the certificate, "key" its type, "names" with commas between. */
 	const struct certauto__table *csr;

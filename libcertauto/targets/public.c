@@ -399,27 +399,38 @@ int certauto_target_deploy(certauto_target *target, const char *name, certauto_c
 	return wait_job(job, rc);
 }
 
-/* ---- test ---- */
+/* ---- test, renew ---- */
 
 static const struct certauto__table nothing_to_test = {.name = "nothing"};
+
+/* A table that hangs on the target itself. */
+static int start_plain(certauto_job **out, certauto_target *target,
+	const struct certauto__table *table, int deadline_ms, certauto_error *err)
+{
+	struct certauto__start start = {0};
+	int rc;
+
+	if (out == NULL)
+		return CERTAUTO_EINVAL;
+	if ((rc = certauto__target_check_options(target, err)) < 0)
+		return rc;
+	start.table = table;
+	start.name = target->label;
+	start.env = certauto__object_ref(target);
+	start.env_free = target_env_free;
+	return start_job(out, target, &start, deadline_ms, err);
+}
 
 int certauto_target_start_test(certauto_job **out, certauto_target *target, int deadline_ms)
 {
 	certauto_context *cx = certauto_target_context(target);
-	struct certauto__start start = {0};
 	int rc;
 
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
-	if (out == NULL) {
-		rc = CERTAUTO_EINVAL;
-	} else if ((rc = certauto__target_check_options(target, &cx->error)) == 0) {
-		start.table = target->row->test != NULL ? target->row->test : &nothing_to_test;
-		start.name = target->label;
-		start.env = certauto__object_ref(target);
-		start.env_free = target_env_free;
-		rc = start_job(out, target, &start, deadline_ms, &cx->error);
-	}
+	rc = start_plain(out, target,
+		target->row->test != NULL ? target->row->test : &nothing_to_test, deadline_ms,
+		&cx->error);
 	return certauto__leave(cx, rc);
 }
 
@@ -431,6 +442,33 @@ int certauto_target_test(certauto_target *target, int timeout_ms)
 	if ((rc = may_block(certauto_target_context(target))) < 0)
 		return rc;
 	rc = certauto_target_start_test(&job, target, timeout_ms);
+	return wait_job(job, rc);
+}
+
+int certauto_target_start_renew(certauto_job **out, certauto_target *target, int deadline_ms)
+{
+	certauto_context *cx = certauto_target_context(target);
+	int rc;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (target->row->renew == NULL)
+		rc = certauto__error_set(&cx->error, CERTAUTO_EUNSUPPORTED, target->label,
+			"%s: a target of type %s does not renew certificates by itself",
+			target->label, target->row->name);
+	else
+		rc = start_plain(out, target, target->row->renew, deadline_ms, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_target_renew(certauto_target *target, int timeout_ms)
+{
+	certauto_job *job = NULL;
+	int rc;
+
+	if ((rc = may_block(certauto_target_context(target))) < 0)
+		return rc;
+	rc = certauto_target_start_renew(&job, target, timeout_ms);
 	return wait_job(job, rc);
 }
 
@@ -790,40 +828,64 @@ static int start_presentation(certauto_job **out, certauto_target *target,
 	return start_job(out, target, &start, deadline_ms, err);
 }
 
-static int run_presentation(certauto_target *target, const struct presentation *what,
-	int timeout_ms)
+static int begin_presentation(certauto_job **out, certauto_target *target,
+	const struct presentation *what, int deadline_ms)
 {
 	certauto_context *cx = certauto_target_context(target);
-	certauto_job *job = NULL;
 	int rc;
 
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
-	if ((rc = certauto__not_in_callback(cx)) == 0) {
-		if (what->name == NULL || what->token == NULL ||
-			(what->value == NULL && !what->clean))
-			rc = CERTAUTO_EINVAL;
-		else
-			rc = start_presentation(&job, target, what, timeout_ms, &cx->error);
-	}
-	rc = certauto__leave(cx, rc);
-	return wait_job(job, rc);
+	if (out == NULL || what->name == NULL || what->token == NULL ||
+		(what->value == NULL && !what->clean))
+		rc = CERTAUTO_EINVAL;
+	else
+		rc = start_presentation(out, target, what, deadline_ms, &cx->error);
+	return certauto__leave(cx, rc);
+}
+
+int certauto_target_start_present(certauto_job **out, certauto_target *target,
+	const char *challenge, const char *name, const char *token, const char *value,
+	int deadline_ms)
+{
+	const struct presentation what = {
+		NULL, 0, (char *)challenge, (char *)name, (char *)token, (char *)value};
+
+	return begin_presentation(out, target, &what, deadline_ms);
 }
 
 int certauto_target_present(certauto_target *target, const char *challenge, const char *name,
 	const char *token, const char *value, int timeout_ms)
 {
-	const struct presentation what = {
-		NULL, 0, (char *)challenge, (char *)name, (char *)token, (char *)value};
+	certauto_job *job = NULL;
+	int rc;
 
-	return run_presentation(target, &what, timeout_ms);
+	if ((rc = may_block(certauto_target_context(target))) < 0)
+		return rc;
+	rc = certauto_target_start_present(
+		&job, target, challenge, name, token, value, timeout_ms);
+	return wait_job(job, rc);
+}
+
+int certauto_target_start_cleanup(certauto_job **out, certauto_target *target,
+	const char *challenge, const char *name, const char *token, const char *value,
+	int deadline_ms)
+{
+	const struct presentation what = {
+		NULL, 1, (char *)challenge, (char *)name, (char *)token, (char *)value};
+
+	return begin_presentation(out, target, &what, deadline_ms);
 }
 
 int certauto_target_cleanup(certauto_target *target, const char *challenge, const char *name,
 	const char *token, const char *value, int timeout_ms)
 {
-	const struct presentation what = {
-		NULL, 1, (char *)challenge, (char *)name, (char *)token, (char *)value};
+	certauto_job *job = NULL;
+	int rc;
 
-	return run_presentation(target, &what, timeout_ms);
+	if ((rc = may_block(certauto_target_context(target))) < 0)
+		return rc;
+	rc = certauto_target_start_cleanup(
+		&job, target, challenge, name, token, value, timeout_ms);
+	return wait_job(job, rc);
 }

@@ -518,6 +518,14 @@ class Target(_Noun):
         back if not. No key: the device has it."""
         self._cx._run(self.start_deploy, name, chain, key, timeout)
 
+    def start_renew(self, timeout: float | None = None) -> Job:
+        """renew() as a job."""
+        return self._start(c.certauto_target_start_renew, self._h, timeout=timeout)
+
+    def renew(self, timeout: float | None = None) -> None:
+        """Have the device renew now the certificate that it manages itself, and wait for it."""
+        self._cx._run(self.start_renew, timeout)
+
     def start_test(self, timeout: float | None = None) -> Job:
         """test() as a job."""
         return self._start(c.certauto_target_start_test, self._h, timeout=timeout)
@@ -526,23 +534,31 @@ class Target(_Noun):
         """Log in, check rights and versions, change nothing."""
         self._cx._run(self.start_test, timeout)
 
+    def start_present(
+        self, challenge: str, name: str, token: str, value: str, timeout: float | None = None
+    ) -> Job:
+        """present() as a job."""
+        what = (self._h, challenge, name, token, value)
+        return self._start(c.certauto_target_start_present, *what, timeout=timeout)
+
     def present(
         self, challenge: str, name: str, token: str, value: str, timeout: float | None = None
     ) -> None:
         """Answer one challenge until cleanup(); value: the key authorization."""
-        self._cx._call(
-            c.certauto_target_present,
-            *(self._h, challenge, name, token, value, milliseconds(timeout)),
-        )
+        self._cx._run(self.start_present, challenge, name, token, value, timeout)
+
+    def start_cleanup(
+        self, challenge: str, name: str, token: str, value: str, timeout: float | None = None
+    ) -> Job:
+        """cleanup() as a job."""
+        what = (self._h, challenge, name, token, value)
+        return self._start(c.certauto_target_start_cleanup, *what, timeout=timeout)
 
     def cleanup(
         self, challenge: str, name: str, token: str, value: str, timeout: float | None = None
     ) -> None:
         """Take the answer away; its absence is success."""
-        self._cx._call(
-            c.certauto_target_cleanup,
-            *(self._h, challenge, name, token, value, milliseconds(timeout)),
-        )
+        self._cx._run(self.start_cleanup, challenge, name, token, value, timeout)
 
     def start_make_csr(
         self,
@@ -706,15 +722,23 @@ class Fleet(_Noun):
         )
         return done
 
+    def start_test(self, timeout: float | None = None) -> Job:
+        """test() as a job."""
+        return self._work(c.certauto_fleet_start_test, timeout=timeout)
+
     def test(self, timeout: float | None = None) -> list[dict[str, Any]]:
         """Log in everywhere and change nothing."""
-        self._cx._call(c.certauto_fleet_test, self._h, milliseconds(timeout))
-        return self.results
+        done: list[dict[str, Any]] = self._cx._run(self.start_test, timeout)
+        return done
+
+    def start_gc(self, timeout: float | None = None) -> Job:
+        """gc() as a job."""
+        return self._work(c.certauto_fleet_start_gc, timeout=timeout)
 
     def gc(self, timeout: float | None = None) -> list[dict[str, Any]]:
         """Settle what crashed runs have left."""
-        self._cx._call(c.certauto_fleet_gc, self._h, milliseconds(timeout))
-        return self.results
+        done: list[dict[str, Any]] = self._cx._run(self.start_gc, timeout)
+        return done
 
     @property
     def results(self) -> list[dict[str, Any]]:
