@@ -284,6 +284,16 @@ static void test_order__wishes_are_checked(void **state)
 	certauto_order_free(order);
 }
 
+static void test_order__its_records_are_known_by_their_names(void **state)
+{
+	(void)state;
+	assert_true(certauto__order_is_record("order-0123456789abcdef0123456789abcdef"));
+	assert_false(certauto__order_is_record("order-0123456789abcdef0123456789abcdef0"));
+	assert_false(certauto__order_is_record("order-0123456789abcdef0123456789abcde"));
+	assert_false(certauto__order_is_record("order-ecdsa-p256"));
+	assert_false(certauto__order_is_record("shop-ecdsa-p256"));
+}
+
 static void test_order__replaces_is_the_id_of_a_certificate(void **state)
 {
 	struct fixture *f = *state;
@@ -417,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_names__what_no_ca_takes_is_refused),
 		TEST(test_order__names_have_reasons_of_their_own),
 		TEST(test_order__wishes_are_checked),
+		TEST(test_order__its_records_are_known_by_their_names),
 		TEST(test_order__replaces_is_the_id_of_a_certificate),
 		TEST(test_order__started_it_is_as_it_is),
 		TEST(test_order__a_thousand_in_line_cost_next_to_nothing),
