@@ -195,6 +195,11 @@ static certauto__judgement judge_silence(certauto__exchange *x)
 	return CERTAUTO__SOON;
 }
 
+int certauto__haproxy_is_others(const certauto__exchange *x)
+{
+	return certauto__haproxy_says(x, "ongoing transaction is about");
+}
+
 /* What an undo may hear: it is done, or there was nothing (left) to take back. */
 static int undo_is_done(const certauto__exchange *x)
 {
@@ -206,6 +211,10 @@ static int undo_is_done(const certauto__exchange *x)
 	size_t i;
 
 	if (text[strspn(text, "\r\n ")] == '\0')
+		return 1;
+	/* It is not ours that is open: there is nothing to abort. */
+	if (certauto__text_equal(x->method, "abort ssl cert") &&
+		certauto__haproxy_is_others(x))
 		return 1;
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strstr(text, words[i]) != NULL)

@@ -19,6 +19,8 @@ certauto__verdict certauto__haproxy_ask(certauto__exchange *x, const certauto_ta
 	const char *what, const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* 1 if a command line takes text for one word and nothing else. */
 int certauto__haproxy_is_word(const char *text, size_t len);
+/* 1: refused, for HAProxy has one transaction at a time, and it is about another path. */
+int certauto__haproxy_is_others(const certauto__exchange *x);
 int certauto__haproxy_says(const certauto__exchange *x, const char *words);
 /* EREFUSED with HAProxy's own words. doing: "add the challenge's answer". */
 certauto__verdict certauto__haproxy_refused(certauto_job *job, const certauto__exchange *x,

@@ -19,6 +19,7 @@
 
 #define FOREIGN_PATIENCE_MS \
 	3000 /* a transaction that does not end in that time is an abandoned one */
+#define CROWDED_MAX 3
 #define FOREIGN_DELAY_MS 100
 #define RESTORE_LIFE_S \
 	(24 * 3600) /* security: an old certificate that soon expires is not put back */
@@ -341,6 +342,20 @@ static certauto__verdict set_ask(certauto_job *job, certauto__exchange *x)
 	return verdict;
 }
 
+/* Somebody was quicker after we had looked: another process, or a person. */
+static certauto__verdict wait_for_others(certauto_job *job)
+{
+	int64_t times = certauto__fact_number(job, ".crowded", 0) + 1;
+
+	if (times > CROWDED_MAX)
+		return certauto__fail(job, CERTAUTO_EBUSY, own_crt(job),
+			"HAProxy at %s has one transaction at a time, and others use it all the "
+			"time",
+			certauto__option_text(deployment_of(job)->target, "socket"));
+	certauto__fact_set_number(job, ".crowded", times);
+	return certauto__goto(job, "transaction");
+}
+
 /* With a transaction open for another path HAProxy says that it has updated that one. */
 static certauto__verdict set_read(certauto_job *job, certauto__exchange *x)
 {
@@ -353,8 +368,11 @@ static certauto__verdict set_read(certauto_job *job, certauto__exchange *x)
 		certauto__haproxy_says(x, certauto__buffer_text(&updated));
 	certauto__buffer_free(&created);
 	certauto__buffer_free(&updated);
-	return ours ? CERTAUTO__NEXT
-		    : certauto__haproxy_refused(job, x, own_crt(job), "setting the certificate");
+	if (ours)
+		return CERTAUTO__NEXT;
+	if (certauto__haproxy_is_others(x) || certauto__haproxy_says(x, "Transaction updated"))
+		return wait_for_others(job);
+	return certauto__haproxy_refused(job, x, own_crt(job), "setting the certificate");
 }
 
 /* No transaction is left open; if commit_undo() has put the old one into it, this is the second
@@ -384,7 +402,7 @@ static certauto__verdict commit_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__haproxy_says(x, "Success!"))
 		return CERTAUTO__NEXT;
 	/* An attempt whose answer was lost may have worked: look again instead of guessing. */
-	if (certauto__haproxy_says(x, "No ongoing transaction"))
+	if (certauto__haproxy_says(x, "No ongoing transaction") || certauto__haproxy_is_others(x))
 		return certauto__goto(job, "observe");
 	/* A definite no: the old one is still served. */
 	certauto__fact_set(job, "switch", NULL);

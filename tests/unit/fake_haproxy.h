@@ -37,7 +37,11 @@ struct fake {
 	int cut_at, cut_after; /* the n-th command is not answered */
 	int dead_from; /* from the n-th on none is */
 	int refuse_commit, operator_only;
+	int intruders; /* so often somebody opens a transaction just before `set`, and ends it after
+	                  it was shown once */
 };
+
+#define FAKE_INTRUDER "/intruder.pem"
 
 static inline struct fake_cert *fake_cert(struct fake *f, const char *path)
 {
@@ -118,6 +122,8 @@ static inline void fake_show_cert(struct fake *f, const char *path, certauto__bu
 	if (path[0] == '\0') {
 		if (f->transaction[0] != '\0')
 			certauto__buffer_printf(out, "# transaction\n*%s\n", f->transaction);
+		if (strcmp(f->transaction, FAKE_INTRUDER) == 0)
+			f->transaction[0] = '\0';
 		certauto__buffer_text_add(out, "# filename\n");
 		for (i = 0; i < FAKE_CERTS; i++) {
 			if (f->certs[i].path[0] != '\0')
@@ -164,11 +170,26 @@ static inline void fake_new(struct fake *f, const char *path, certauto__buffer *
 	certauto__buffer_printf(out, "New empty certificate store '%s'!\n", path);
 }
 
+static inline void fake_others(const struct fake *f, const char *doing, const char *path,
+	certauto__buffer *out)
+{
+	certauto__buffer_printf(out,
+		"The ongoing transaction is about '%s' but you are trying to %s a transaction for "
+		"'%s'\n",
+		f->transaction, doing, path);
+}
+
 static inline void fake_set(struct fake *f, const char *path, const char *payload,
 	certauto__buffer *out)
 {
-	const char *what = f->transaction[0] != '\0' ? "updated" : "created";
 	certauto__certs *certs = fake_certs(payload);
+	const char *what;
+
+	if (f->intruders > 0 && f->transaction[0] == '\0') {
+		f->intruders--;
+		strcpy(f->transaction, FAKE_INTRUDER);
+	}
+	what = f->transaction[0] != '\0' ? "updated" : "created";
 
 	if (certs == NULL || strstr(payload, "PRIVATE KEY") == NULL) {
 		certauto__buffer_printf(out,
@@ -193,7 +214,9 @@ static inline void fake_set(struct fake *f, const char *path, const char *payloa
 
 static inline void fake_commit(struct fake *f, const char *path, certauto__buffer *out)
 {
-	if (strcmp(f->transaction, path) != 0 || path[0] == '\0') {
+	if (f->transaction[0] != '\0' && strcmp(f->transaction, path) != 0) {
+		fake_others(f, "commit", path, out);
+	} else if (strcmp(f->transaction, path) != 0 || path[0] == '\0') {
 		certauto__buffer_printf(out, "No ongoing transaction! !\nCan't commit %s!\n", path);
 	} else if (f->refuse_commit || !fake_matches(f->set)) {
 		certauto__buffer_printf(out,
@@ -209,6 +232,10 @@ static inline void fake_commit(struct fake *f, const char *path, certauto__buffe
 
 static inline void fake_abort(struct fake *f, const char *path, certauto__buffer *out)
 {
+	if (f->transaction[0] != '\0' && strcmp(f->transaction, path) != 0) {
+		fake_others(f, "abort", path, out);
+		return;
+	}
 	if (strcmp(f->transaction, path) != 0) {
 		certauto__buffer_text_add(out, "No ongoing transaction!\n");
 		return;

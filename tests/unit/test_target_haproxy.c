@@ -255,6 +255,30 @@ static void test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals
 	site_free(s);
 }
 
+static void test_target_haproxy__others_who_are_quicker_are_waited_for(void **state)
+{
+	struct site *s = site_new();
+
+	(void)state;
+	s->haproxy.intruders = 2;
+	assert_int_equal(deploy(s, NULL, NULL), 0);
+	check_new_state(s);
+	site_free(s);
+}
+
+static void test_target_haproxy__with_others_all_the_time_it_is_busy(void **state)
+{
+	struct site *s = site_new();
+
+	(void)state;
+	s->haproxy.intruders = 100;
+	assert_int_equal(deploy(s, NULL, NULL), CERTAUTO_EBUSY);
+	lab_says(s->lab, "others use it");
+	s->haproxy.transaction[0] = '\0';
+	check_old_state(s);
+	site_free(s);
+}
+
 static void test_target_haproxy__a_foreign_name_is_no_part_of_a_command(void **state)
 {
 	static const char name[] = "/x.pem;quit";
@@ -425,6 +449,8 @@ int main(void)
 			test_target_haproxy__without_the_old_key_there_is_no_way_back),
 		cmocka_unit_test(
 			test_target_haproxy__an_abandoned_transaction_does_not_stop_renewals),
+		cmocka_unit_test(test_target_haproxy__others_who_are_quicker_are_waited_for),
+		cmocka_unit_test(test_target_haproxy__with_others_all_the_time_it_is_busy),
 		cmocka_unit_test(test_target_haproxy__a_foreign_name_is_no_part_of_a_command),
 		cmocka_unit_test(test_target_haproxy__a_key_is_not_given_to_who_put_a_file_there),
 		cmocka_unit_test(test_target_haproxy__missing_rights_are_named_with_what_to_write),
