@@ -91,8 +91,8 @@ struct certauto__subject {       /* all optional */
  * when subject is NULL. EINVAL names the bad or doubled name. */
 int certauto__req_new(certauto__req **out, const certauto__pkey *key, const certauto__list *names,
 	const struct certauto__subject *subject, certauto_error *err);
-/* PEM or DER; the signature is verified; names are SAN dNSName and iPAddress entries (plus the CN
- * if there is no SAN at all). EINVAL. */
+/* PEM or DER; the signature is verified; names are SAN dNSName and iPAddress entries, plus the CN
+ * if it is a DNS name or there is no SAN at all. EINVAL. */
 int certauto__req_parse(certauto__req **out, const void *data, size_t len, certauto_error *err);
 /* One that we made and kept ourselves: its signature is not verified again. */
 int certauto__req_parse_own(certauto__req **out, const void *data, size_t len, certauto_error *err);

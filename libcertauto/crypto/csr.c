@@ -77,12 +77,17 @@ static int read_names(certauto__req *req, struct certauto__der *info, certauto_e
 		return certauto__error_set(err, CERTAUTO_EINVAL, NULL,
 			"the request holds %zu names that are no DNS names and no IP addresses",
 			n_others);
-	if (req->names.n > 0 || req->common_name == NULL)
-		return check_names(&req->names, err);
+	if ((rc = check_names(&req->names, err)) < 0 || req->common_name == NULL)
+		return rc;
 	if (certauto__name_normal(name, req->common_name, &why) < 0)
-		return certauto__error_set(err, CERTAUTO_EINVAL, req->common_name,
+		return req->names.n > 0 ? 0 : certauto__error_set(err, CERTAUTO_EINVAL,
+			req->common_name,
 			"the request has no alternative names, and its common name \"%s\" is no "
 			"name to order: %s", req->common_name, why);
+	/* A DNS name there counts like the others (RFC 8555 7.4); an address does not. */
+	if (certauto__list_has(&req->names, name) ||
+	    (req->names.n > 0 && certauto__ip_check(name)))
+		return 0;
 	return certauto__list_add_text(&req->names, name) < 0 ? certauto__error_nomem(err) : 0;
 }
 

@@ -42,6 +42,7 @@ OPTIONS = {
     "wildcards": True,
     "blocklist": (),
     "allow_dates": False,  # notBefore and notAfter
+    "common_name_counts": False,  # as a name of a request, besides subjectAltName
     "new_authz": False,
     "orders_per_page": 3,
     # Certificates.

@@ -224,7 +224,7 @@ def finalize(ca, request):
     if order.status != "ready":
         raise Refused("orderNotReady", f"the order is {order.status}", 403)
     wanted, key, key_der = ca_pki.load_request(decode(document.get("csr"), "csr"))
-    names = ca_pki.requested_names(wanted)
+    names = ca_pki.requested_names(wanted, ca.common_name_counts)
     if names != set(order.names):
         raise Refused("badCSR", f"names differ from those of the order: {sorted(names)}")
     if any(key_der == one.key.der for one in ca.accounts.values()):

@@ -243,8 +243,9 @@ def load_request(data):
     return request, key, key_der
 
 
-def requested_names(request):
-    """The set of (type, value) a request asks for; refuses a common name that is not among them."""
+def requested_names(request, common_name_counts=False):
+    """The set of (type, value) a request asks for; refuses a common name that is not among them,
+    unless that counts as one."""
     names, count = set(), 0
     try:
         extension = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -257,12 +258,15 @@ def requested_names(request):
             else:
                 raise Refused("badCSR", "a name that is neither dNSName nor iPAddress")
     except x509.ExtensionNotFound:
-        raise Refused("badCSR", "no subjectAltName") from None
+        if not common_name_counts:
+            raise Refused("badCSR", "no subjectAltName") from None
     except ValueError as error:
         raise Refused("badCSR", f"extensions: {error}") from None
     if count != len(names):
         raise Refused("badCSR", "a name twice")
     for attribute in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
-        if attribute.value not in {value for _, value in names}:
+        if common_name_counts:
+            names.add(("dns", attribute.value.lower()))
+        elif attribute.value not in {value for _, value in names}:
             raise Refused("badCSR", f"common name {attribute.value} is not in subjectAltName")
     return names

@@ -241,6 +241,35 @@ static void test_csr__made_by_others_is_read(void **state)
 	certauto__pkey_free(rsa);
 }
 
+static void test_csr__a_common_name_that_is_a_dns_name_counts(void **state)
+{
+	static const struct {
+		const char *common_name, *names, *wanted;
+	} cases[] = {
+		{ "Shop.Example.org", "www.example.org", "www.example.org,shop.example.org" },
+		{ "a.example.org", "a.example.org,b.example.org", "a.example.org,b.example.org" },
+		{ "My Shop", "www.example.org", "www.example.org" },
+		{ "192.0.2.1", "www.example.org", "www.example.org" },
+	};
+	struct certauto__subject subject = { NULL, NULL };
+	certauto__req *made, *req = NULL;
+	certauto__buffer pem;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		subject.common_name = cases[i].common_name;
+		made = make(key_p256, cases[i].names, &subject);
+		certauto__buffer_init(&pem, 65536);
+		assert_int_equal(certauto__req_format(&pem, made), 0);
+		assert_int_equal(certauto__req_parse(&req, pem.data, pem.len, NULL), 0);
+		check_names(req, cases[i].wanted);
+		certauto__buffer_free(&pem);
+		certauto__req_free(made);
+		certauto__req_free(req);
+	}
+}
+
 static void test_csr__what_is_none_is_refused(void **state)
 {
 	static const struct {
@@ -360,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_csr__bad_names_are_refused),
 		cmocka_unit_test(test_csr__thousand_names_round_trip),
 		cmocka_unit_test(test_csr__made_by_others_is_read),
+		cmocka_unit_test(test_csr__a_common_name_that_is_a_dns_name_counts),
 		cmocka_unit_test(test_csr__what_is_none_is_refused),
 		cmocka_unit_test(test_csr__truncated_at_each_byte_is_refused),
 		cmocka_unit_test(test_csr__flipped_bits_are_refused),
