@@ -214,7 +214,8 @@ static int order_identity(const certauto_order *order, char out[40])
 	size_t i;
 	int rc;
 
-	certauto__buffer_printf(&what, "%s\n%s\n", order->account->server, order->account->name);
+	certauto__buffer_printf(&what, "%s\n%s\n", order->account->server,
+		order->account->name);
 	for (i = 0; i < order->names.n; i++)
 		certauto__buffer_printf(&what, "%s\n", order->names.items[i]);
 	if ((rc = what.rc) == 0 && (rc = certauto__sha256_hex(hex, what.data, what.len)) == 0)
