@@ -202,8 +202,8 @@ static void order_unref(void *order)
 	certauto__object_unref(order);
 }
 
-/* By which a record of an earlier run is found: an order for the same names at the same CA, whatever
- * the request, which is not sent before all names are valid. */
+/* By which a record of an earlier run is found: an order for the same names at the same CA,
+ * whatever the request, which is not sent before all names are valid. */
 #define RECORD "order-"
 #define RECORD_HEX 32
 
