@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install those Debian packages that building, the demo or the tests need and that are missing.
 #
-# usage: tools/deps.sh [--list] PURPOSE...       PURPOSE: build demo check bench debian13
+# usage: tools/deps.sh [--list] PURPOSE...       PURPOSE: build python demo check bench debian13
 #
 # --list prints the packages and does nothing else. DEPS=no in the environment forbids installing:
 # what is missing is printed and the exit status is 1. Not root: through sudo. No service is
@@ -16,9 +16,11 @@ POLICY=/usr/sbin/policy-rc.d
 packages_for() {
 	case $1 in
 	build)	  echo gcc libc6-dev make pkgconf libmbedtls-dev libcurl4-openssl-dev libyajl-dev ;;
+	python)	  packages_for build; echo swig python3 python3-dev ;;
 	demo)	  packages_for build; echo pebble haproxy openssl python3 python3-cryptography ;;
 	check)	  packages_for demo; echo g++ binutils curl libcmocka-dev libuv1-dev nginx-light libnginx-mod-stream python3-pytest \
-			python3-pytest-xdist bats mandoc certbot lego uacme swig python3-dev mypy python3-mypy ;;
+			python3-pytest-xdist bats zsh shellcheck mandoc certbot lego uacme swig python3-dev mypy python3-mypy \
+			lua5.1 liblua5.1-0-dev lua5.3 liblua5.3-dev lua5.4 liblua5.4-dev luarocks ;;
 	bench)	  packages_for check ;;
 	debian13) echo debootstrap debian-archive-keyring ;;
 	*)	  echo "deps.sh: no such purpose: $1" >&2; exit 2 ;;

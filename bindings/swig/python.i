@@ -6,6 +6,8 @@
  * list while the lock is still held: another thread that uses the same context then is told that
  * it is busy, where the library itself could see that only a moment later. */
 
+%include "target.i"
+
 %{
 #include <string.h>
 #include <unistd.h>
@@ -240,78 +242,49 @@ static void free_cb_python(void *payload)
 
 /* ---- targets written in Python ---- */
 
-struct python_target {
-	certauto_target_ops ops;        /* must live as long as the target */
-	PyObject *call;
-	char texts[1];                  /* name and options, each with its NUL */
-};
-
 static int work_cb_python(certauto_work *work, void *payload)
 {
-	return callback(work, SWIGTYPE_p_certauto_work, ((struct python_target *)payload)->call);
+	return callback(work, SWIGTYPE_p_certauto_work, ((struct own_target *)payload)->call);
 }
 
-static void python_target_free(void *payload)
+static void own_target_free(void *payload)
 {
-	free_cb_python(((struct python_target *)payload)->call);
+	free_cb_python(((struct own_target *)payload)->call);
 	free(payload);
 }
 
-static struct python_target *python_target_new(const char *name, int caps,
-	const char *options_json, const char *const *names, size_t n_names, PyObject *call)
+static struct own_target *python_target_new(const char *name, int caps, const char *options_json,
+	const char *const *names, size_t n_names, PyObject *call)
 {
-	static const struct {
-		const char *name;
-		size_t offset;
-	} operations[] = {
-#define OPERATION(op) { #op, offsetof(certauto_target_ops, op) }
-		OPERATION(present), OPERATION(cleanup), OPERATION(observe), OPERATION(stage),
-		OPERATION(swap), OPERATION(save), OPERATION(tidy), OPERATION(undo), OPERATION(csr),
-#undef OPERATION
-	};
-	size_t i, j, name_size = strlen(name) + 1;
-	size_t options_size = options_json != NULL ? strlen(options_json) + 1 : 0;
-	struct python_target *made = calloc(1, sizeof(*made) + name_size + options_size);
+	struct own_target *target =
+		own_target_new(name, caps, options_json, names, n_names, work_cb_python, call);
 
-	if (made == NULL)
-		return NULL;
-	made->ops.version = CERTAUTO_TARGET_OPS_VERSION;
-	made->ops.caps = (unsigned)caps;
-	made->ops.name = memcpy(made->texts, name, name_size);
-	if (options_json != NULL)
-		made->ops.options_json =
-			memcpy(made->texts + name_size, options_json, options_size);
-	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-		for (j = 0; j < n_names; j++)
-			if (strcmp(names[j], operations[i].name) == 0)
-				*(certauto_op_cb *)((char *)&made->ops + operations[i].offset) =
-					work_cb_python;
-	Py_INCREF(call);
-	made->call = call;
-	return made;
+	if (target != NULL)
+		Py_INCREF(call);
+	return target;
 }
 
 static int certauto_python_target_new(certauto_target **out, certauto_context *cx, const char *name,
 	int caps, const char *options_json, const char *const *names, size_t n_names,
 	PyObject *call)
 {
-	struct python_target *target =
+	struct own_target *target =
 		python_target_new(name, caps, options_json, names, n_names, call);
 
 	if (target == NULL)
 		return CERTAUTO_ENOMEM;
-	return certauto_target_new_ops(out, cx, &target->ops, target, python_target_free);
+	return certauto_target_new_ops(out, cx, &target->ops, target, own_target_free);
 }
 
 static int certauto_python_add_target(certauto_context *cx, const char *name, int caps,
 	const char *options_json, const char *const *names, size_t n_names, PyObject *call)
 {
-	struct python_target *target =
+	struct own_target *target =
 		python_target_new(name, caps, options_json, names, n_names, call);
 
 	if (target == NULL)
 		return CERTAUTO_ENOMEM;
-	return certauto_context_add_target(cx, &target->ops, target, python_target_free);
+	return certauto_context_add_target(cx, &target->ops, target, own_target_free);
 }
 
 /* ---- values ---- */
