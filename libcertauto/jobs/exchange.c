@@ -282,6 +282,8 @@ int certauto__run_timed_out(certauto_job *job)
 		job->stage = CERTAUTO__STAGE_SEND;
 		return 1;
 	}
+	certauto__transfer_free(x->transfer);
+	x->transfer = NULL;
 	certauto__run_close(job);
 	certauto__error_set(&x->error, CERTAUTO_ETIMEDOUT, certauto__buffer_text(&x->url),
 		"%s: no answer in time",

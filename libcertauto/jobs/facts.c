@@ -8,6 +8,8 @@
 
 #include "core/memory.h"
 
+#define NTH_NAME 48 /* of one of several, with the NUL */
+
 const char *certauto__facts_get(const struct certauto__facts *facts, const char *name)
 {
 	size_t i;
@@ -130,6 +132,32 @@ void certauto__fact_set_number(certauto_job *job, const char *name, int64_t valu
 const char *certauto__fact_own(const certauto_job *job, const char *name)
 {
 	return certauto__facts_get(&job->facts, name);
+}
+
+int certauto__fact_is(const certauto_job *job, const char *name, const char *value)
+{
+	return certauto__text_equal(certauto__fact_own(job, name), value);
+}
+
+static void nth_name(char out[NTH_NAME], const char *name, int i)
+{
+	(void)snprintf(out, NTH_NAME, "%s.%d", name, i);
+}
+
+const char *certauto__fact_nth(const certauto_job *job, const char *name, int i)
+{
+	char full[NTH_NAME];
+
+	nth_name(full, name, i);
+	return certauto__fact_own(job, full);
+}
+
+void certauto__fact_nth_set(certauto_job *job, const char *name, int i, const char *value)
+{
+	char full[NTH_NAME];
+
+	nth_name(full, name, i);
+	certauto__fact_set(job, full, value);
 }
 
 const char *certauto__fact(const certauto_job *job, const char *name)

@@ -406,6 +406,15 @@ static void job_unwait(certauto_job *job)
 	job->timer_at = 0;
 }
 
+/* Its end is waited for: what takes it back must not be quicker than it is. */
+static int has_last_words(const certauto_job *job)
+{
+	if (job->wait != CERTAUTO__WAIT_SENT)
+		return 0;
+	return job->x.kind == CERTAUTO__X_UNIX ||
+		(job->x.kind == CERTAUTO__X_HTTP && job->table->steps[job->step].undo != NULL);
+}
+
 void certauto__job_stop(certauto_job *job, int code)
 {
 	if (job->wait == CERTAUTO__WAIT_ENDED || job->wait == CERTAUTO__WAIT_HELD)
@@ -430,7 +439,7 @@ void certauto__job_stop(certauto_job *job, int code)
 	}
 	if (job->wait == CERTAUTO__WAIT_SENT)
 		job->lost = 1;
-	if (job->wait == CERTAUTO__WAIT_SENT && job->x.kind == CERTAUTO__X_UNIX) {
+	if (has_last_words(job)) {
 		certauto__job_set_timer(job, CERTAUTO__LAST_WORDS_MS);
 		return;
 	}

@@ -211,6 +211,11 @@ void certauto__fact_set_number(certauto_job *job, const char *name, int64_t valu
 /* own, else an ancestor's; NULL */
 const char *certauto__fact(const certauto_job *job, const char *name);
 const char *certauto__fact_own(const certauto_job *job, const char *name);
+/* 1: its own one has that value. */
+int certauto__fact_is(const certauto_job *job, const char *name, const char *value);
+/* Of its own facts of which there are several: "name.i". */
+const char *certauto__fact_nth(const certauto_job *job, const char *name, int i);
+void certauto__fact_nth_set(certauto_job *job, const char *name, int i, const char *value);
 int64_t certauto__fact_number(const certauto_job *job, const char *name, int64_t otherwise);
 /* The record is saved before anything else happens (order URL): in a read, after setting the
  * fact. */

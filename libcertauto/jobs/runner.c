@@ -242,6 +242,8 @@ static int plan_only(certauto_job *job)
 /* Facts and buffers do not report each for themselves that memory is short or a limit is passed. */
 static int broken(certauto_job *job)
 {
+	certauto_error *err;
+
 	if (job->sticky == 0)
 		return 0;
 	if (job->queue != NULL) {
@@ -249,16 +251,13 @@ static int broken(certauto_job *job)
 		certauto__queue_remove(job);
 		job_wait(job, CERTAUTO__WAIT_READY);
 	}
-	if (job->undoing != CERTAUTO__UNDO_NOT)
-		certauto__error_set(&job->x.error, job->sticky, NULL, "%s",
-			certauto_error_text(job->sticky));
-	else if (job->sticky == CERTAUTO_ENOMEM || job->step >= job->table->n_steps)
-		certauto__error_set(certauto__job_error_of(job), job->sticky,
-			certauto__job_key(job), "%s",
+	err = certauto__job_error_of(job); /* not what the step made of facts that are not there */
+	if (job->sticky == CERTAUTO_ENOMEM || job->undoing != CERTAUTO__UNDO_NOT ||
+		job->step >= job->table->n_steps)
+		certauto__error_set(err, job->sticky, certauto__job_key(job), "%s",
 			certauto_error_text(job->sticky));
 	else
-		certauto__error_set(certauto__job_error_of(job), job->sticky,
-			certauto__job_key(job),
+		certauto__error_set(err, job->sticky, certauto__job_key(job),
 			"what was learned in step \"%s\" is larger than the limits allow",
 			job_step(job)->name);
 	job->sticky = 0;
