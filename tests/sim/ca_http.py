@@ -21,11 +21,11 @@ HEAD_LIMIT = 64 * 1024
 BODY_LIMIT = 4 << 20
 
 REASONS = {
-    200: "OK", 201: "Created", 204: "No Content", 207: "Multi Status",
+    200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 207: "Multi Status",
     209: "X-NITRO-WARNING", 301: "Moved Permanently", 302: "Found",
     307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
     404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict",
-    410: "Gone", 411: "Length Required", 413: "Content Too Large",
+    410: "Gone", 411: "Length Required", 412: "Precondition Failed", 413: "Content Too Large",
     415: "Unsupported Media Type", 429: "Too Many Requests", 500: "Internal Server Error",
     502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
     599: "Netscaler specific error",
