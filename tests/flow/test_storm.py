@@ -32,6 +32,8 @@ from real.pki import TestCA
 from sim.ca import CA, MISBEHAVIOURS
 from sim.ca_validate import key_authorization
 
+# As it was: pytest writes into os.environ at each test, while threads of ours would read it.
+ENVIRONMENT = dict(os.environ)
 HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 NAME = "www.example.org"
@@ -593,11 +595,11 @@ class Scene:
 
     def _environment(self, offset_s):
         if not offset_s:
-            return {**os.environ, "LC_ALL": "C.UTF-8"}
+            return {**ENVIRONMENT, "LC_ALL": "C.UTF-8"}
         # The sanitizer's runtime insists on being the first library, unless told not to.
-        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        options = ENVIRONMENT.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         shim = {"LD_PRELOAD": self.bench.clock, "CLOCK_OFFSET_S": str(offset_s)}
-        return {**os.environ, "LC_ALL": "C.UTF-8", **shim, "ASAN_OPTIONS": options.lstrip(":")}
+        return {**ENVIRONMENT, "LC_ALL": "C.UTF-8", **shim, "ASAN_OPTIONS": options.lstrip(":")}
 
     def deployed(self):
         """What the target has, by file."""
