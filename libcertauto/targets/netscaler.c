@@ -6,9 +6,9 @@
 
 #include "targets/netscaler.h"
 
-#include <ctype.h>
 #include <string.h>
 
+#include "targets/device.h"
 #include "targets/targets.h"
 
 #define PREFIX_MAX 20     /* room for what follows it in a name of 31 */
@@ -120,33 +120,11 @@ static int check_word(const certauto_target *target, const char *name, const cha
 	return rc;
 }
 
-#define NAME_CHARS "_#.:@=-"
-
-/* The device's own rule; what it would need quotes for in expressions and commands is not in it but
- * for blanks, of which there may be some where more has them. */
-static int check_text(const certauto_target *target, const char *name, const char *text, size_t max,
-	const char *more, certauto_error *err)
-{
-	size_t i, len = text != NULL ? strlen(text) : 0;
-
-	for (i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)text[i]) && text[i] != '_' &&
-			(i == 0 || strchr(NAME_CHARS, text[i]) == NULL) &&
-			(i == 0 || strchr(more, text[i]) == NULL))
-			break;
-	}
-	if (i == len && len <= max)
-		return 0;
-	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-		"%s: option \"%s\" is at most %zu letters, digits and \"" NAME_CHARS
-		"%s\", a letter, digit or \"_\" first",
-		target->label, name, max, more);
-}
-
 static int check_name(const certauto_target *target, const char *name, size_t max, const char *more,
 	certauto_error *err)
 {
-	return check_text(target, name, certauto__option_text(target, name), max, more, err);
+	return certauto__device_check_name(target, name, certauto__option_text(target, name), max,
+		more, err);
 }
 
 static int check_vservers(const certauto_target *target, certauto_error *err)
@@ -156,8 +134,8 @@ static int check_vservers(const certauto_target *target, certauto_error *err)
 	size_t i;
 
 	for (i = 0; rc == 0 && i < list->n; i++)
-		rc = check_text(target, "ssl_vserver", list->items[i], CERTAUTO__NS_NAME - 1, " ",
-			err);
+		rc = certauto__device_check_name(target, "ssl_vserver", list->items[i],
+			CERTAUTO__NS_NAME - 1, " ", err);
 	return rc;
 }
 
@@ -182,34 +160,6 @@ static int check_folder(const certauto_target *target, certauto_error *err)
 		CERTAUTO__NS_FOLDER - 2);
 }
 
-/* Passwords do not go over a line that anybody can read, unless somebody said so. */
-static int check_url(const certauto_target *target, certauto_error *err)
-{
-	const char *url = certauto__option_text(target, "url");
-	int rc;
-
-	if ((rc = certauto__url_check_configured(url, 1, err)) < 0)
-		certauto__error_prefix(err, "%s", target->label);
-	if (rc < 0)
-		return rc;
-	if (!certauto__text_starts(url, "http:"))
-		return 0;
-	if (certauto__option_text(target, "pin") != NULL ||
-		certauto__option_text(target, "ca_file") != NULL)
-		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: options \"pin\" and \"ca_file\" need a url with https://",
-			target->label);
-	if (certauto__option_flag(target, "insecure"))
-		return 0;
-	certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-		"%s: the url is http://: everybody on the way could read the password",
-		target->label);
-	certauto__error_advise(err,
-		"write https://, with the device's CA as ca_file or its key as pin; or, knowing "
-		"who can listen, set insecure, and allow_key_over_insecure to send keys too");
-	return CERTAUTO_EINVAL;
-}
-
 static int check_together(const certauto_target *target, certauto_error *err)
 {
 	if (certauto__option_text(target, "partition") == NULL ||
@@ -227,7 +177,7 @@ static int netscaler_check(certauto_target *target, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = check_url(target, err)) < 0 ||
+	if ((rc = certauto__device_check_url(target, err)) < 0 ||
 		(rc = check_word(target, "auth", "session,headers", err)) < 0 ||
 		(rc = check_word(target, "vserver_type", "lb,cs,vpn,global", err)) < 0 ||
 		(rc = check_word(target, "challenge_mode", "policy,stateless", err)) < 0 ||

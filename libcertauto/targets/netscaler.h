@@ -77,8 +77,6 @@ int certauto__netscaler_code(const certauto__exchange *x);
  * do about it; returns the code. */
 int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing);
-/* Puts "netscaler LABEL: " in front of a message. Returns its code. */
-int certauto__netscaler_sign(certauto_error *err, const certauto_target *target);
 /* EREFUSED, or what fits the code, with doing, the object, the device's code and words, and what to
  * do about it. For a step with CERTAUTO__ERRORS that has no other use for the answer. */
 certauto__verdict certauto__netscaler_refused(certauto_job *job, const certauto__exchange *x,

@@ -23,7 +23,7 @@ static const struct certauto__deployment *deployment_of(const certauto_job *job)
 static certauto__verdict refused_at(certauto_job *job, const certauto__exchange *x, int j,
 	const char *doing)
 {
-	return certauto__netscaler_refuse(job, x, certauto__netscaler_nth(job, "vserver", j),
+	return certauto__netscaler_refuse(job, x, certauto__fact_nth(job, "vserver", j),
 		doing);
 }
 
@@ -37,7 +37,7 @@ int certauto__netscaler_vserver_each(certauto_job *job)
 static certauto__verdict get_bindings(certauto_job *job, certauto__exchange *x, int j)
 {
 	return certauto__netscaler_get(x, deployment_of(job)->target,
-		"sslvserver_sslcertkey_binding", certauto__netscaler_nth(job, "vserver", j), NULL);
+		"sslvserver_sslcertkey_binding", certauto__fact_nth(job, "vserver", j), NULL);
 }
 
 certauto__verdict certauto__netscaler_bound_ask(certauto_job *job, certauto__exchange *x)
@@ -47,11 +47,11 @@ certauto__verdict certauto__netscaler_bound_ask(certauto_job *job, certauto__exc
 		certauto__option_list(deployment_of(job)->target, "ssl_vserver")->items[j];
 
 	/* What was noted may be of another one: the option has changed since. */
-	if (!certauto__text_equal(certauto__netscaler_nth(job, "vserver", j), name)) {
-		certauto__netscaler_nth_set(job, "bound", j, NULL);
-		certauto__netscaler_nth_set(job, "sni", j, NULL);
+	if (!certauto__text_equal(certauto__fact_nth(job, "vserver", j), name)) {
+		certauto__fact_nth_set(job, "bound", j, NULL);
+		certauto__fact_nth_set(job, "sni", j, NULL);
 	}
-	certauto__netscaler_nth_set(job, "vserver", j, name);
+	certauto__fact_nth_set(job, "vserver", j, name);
 	return get_bindings(job, x, j);
 }
 
@@ -94,7 +94,7 @@ static int read_bound(certauto_job *job, const certauto__exchange *x, int j, cer
 	if (rc == 0 && (rc = bound.ours.rc) < 0)
 		certauto__error_nomem(err);
 	if (rc == 0)
-		certauto__netscaler_nth_set(job, ".bound", j, certauto__buffer_text(&bound.ours));
+		certauto__fact_nth_set(job, ".bound", j, certauto__buffer_text(&bound.ours));
 	certauto__buffer_free(&bound.ours);
 	certauto__buffer_free(&bound.others);
 	return rc;
@@ -104,8 +104,8 @@ static int read_bound(certauto_job *job, const certauto__exchange *x, int j, cer
 static void note(certauto_job *job, const char *name, int j, const char *value)
 {
 	if (certauto__fact_own(job, "switch") == NULL ||
-		certauto__netscaler_nth(job, name, j) == NULL)
-		certauto__netscaler_nth_set(job, name, j, value);
+		certauto__fact_nth(job, name, j) == NULL)
+		certauto__fact_nth_set(job, name, j, value);
 }
 
 certauto__verdict certauto__netscaler_bound_read(certauto_job *job, certauto__exchange *x)
@@ -117,7 +117,7 @@ certauto__verdict certauto__netscaler_bound_read(certauto_job *job, certauto__ex
 			"reading the certificates of the SSL vserver");
 	if (read_bound(job, x, j, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
-	note(job, "bound", j, certauto__netscaler_nth(job, ".bound", j));
+	note(job, "bound", j, certauto__fact_nth(job, ".bound", j));
 	return CERTAUTO__NEXT;
 }
 
@@ -142,14 +142,14 @@ static int has(const char *bound, char how)
 
 static int is_due(const certauto_job *job, int j, char how)
 {
-	return is_wanted(job, how) && !has(certauto__netscaler_nth(job, ".bound", j), how);
+	return is_wanted(job, how) && !has(certauto__fact_nth(job, ".bound", j), how);
 }
 
 int certauto__netscaler_bind_due(const certauto_job *job)
 {
 	int j;
 
-	for (j = 0; certauto__netscaler_nth(job, "vserver", j) != NULL; j++) {
+	for (j = 0; certauto__fact_nth(job, "vserver", j) != NULL; j++) {
 		if (is_due(job, j, 'd') || is_due(job, j, 's'))
 			return 1;
 	}
@@ -161,7 +161,7 @@ int certauto__netscaler_bind_due(const certauto_job *job)
 static certauto__verdict get_vserver(certauto_job *job, certauto__exchange *x, int j)
 {
 	return certauto__netscaler_get(x, deployment_of(job)->target, "sslvserver",
-		certauto__netscaler_nth(job, "vserver", j), NULL);
+		certauto__fact_nth(job, "vserver", j), NULL);
 }
 
 static int sni_row(void *arg, const char *const *row)
@@ -195,8 +195,8 @@ certauto__verdict certauto__netscaler_sni_read(certauto_job *job, certauto__exch
 			"reading the SSL vserver");
 	if ((sni = read_sni(x, certauto__job_error_of(job))) < 0)
 		return CERTAUTO__FAILED;
-	certauto__netscaler_nth_set(job, ".sni", j, sni ? ENABLED : "DISABLED");
-	note(job, "sni", j, certauto__netscaler_nth(job, ".sni", j));
+	certauto__fact_nth_set(job, ".sni", j, sni ? ENABLED : "DISABLED");
+	note(job, "sni", j, certauto__fact_nth(job, ".sni", j));
 	return CERTAUTO__NEXT;
 }
 
@@ -212,7 +212,7 @@ static certauto__verdict put_sni(certauto_job *job, certauto__exchange *x, int j
 	certauto__json w;
 
 	certauto__netscaler_put(&w, x, deployment_of(job)->target, "sslvserver");
-	certauto__json_put_text(&w, "vservername", certauto__netscaler_nth(job, "vserver", j));
+	certauto__json_put_text(&w, "vservername", certauto__fact_nth(job, "vserver", j));
 	certauto__json_put_text(&w, "snienable", on ? ENABLED : "DISABLED");
 	return certauto__netscaler_end(&w);
 }
@@ -223,7 +223,7 @@ static certauto__verdict put_binding(certauto_job *job, certauto__exchange *x, i
 	certauto__json w;
 
 	certauto__netscaler_put(&w, x, deployment_of(job)->target, "sslvserver_sslcertkey_binding");
-	certauto__json_put_text(&w, "vservername", certauto__netscaler_nth(job, "vserver", j));
+	certauto__json_put_text(&w, "vservername", certauto__fact_nth(job, "vserver", j));
 	certauto__json_put_text(&w, "certkeyname", certkey);
 	if (sni)
 		certauto__json_put_bool(&w, "snicert", 1);
@@ -236,7 +236,7 @@ certauto__verdict certauto__netscaler_bind_ask(certauto_job *job, certauto__exch
 
 	if (!is_due(job, j, kind == BIND_DEFAULT ? 'd' : 's') ||
 		(kind == BIND_ENABLE &&
-			certauto__text_equal(certauto__netscaler_nth(job, ".sni", j), ENABLED)))
+			certauto__text_equal(certauto__fact_nth(job, ".sni", j), ENABLED)))
 		return CERTAUTO__NEXT;
 	certauto__netscaler_touch(job, 1);
 	if (kind == BIND_ENABLE)
@@ -274,8 +274,8 @@ static int names(const char *bound, const char *name, size_t len)
  * away; "-d" and "-s" unbind what is left of it. 0: it is as it was. */
 static int bind_next(certauto_job *job, int j)
 {
-	const char *was = certauto__netscaler_nth(job, "bound", j),
-		   *now = certauto__netscaler_nth(job, ".bound", j), *line;
+	const char *was = certauto__fact_nth(job, "bound", j),
+		   *now = certauto__fact_nth(job, ".bound", j), *line;
 	size_t len;
 
 	if (was == NULL || now == NULL)
@@ -306,7 +306,7 @@ static certauto__verdict unbind(certauto_job *job, certauto__exchange *x, int j,
 	if (sni)
 		certauto__netscaler_arg(&query, "snicert", "true");
 	verdict = certauto__netscaler_delete(x, deployment_of(job)->target,
-		"sslvserver_sslcertkey_binding", certauto__netscaler_nth(job, "vserver", j),
+		"sslvserver_sslcertkey_binding", certauto__fact_nth(job, "vserver", j),
 		certauto__buffer_text(&query));
 	if (query.rc < 0)
 		x->body.rc = query.rc; /* stops the sending */
@@ -321,7 +321,7 @@ certauto__verdict certauto__netscaler_bind_undo(certauto_job *job, certauto__exc
 	const char *next = certauto__fact_own(job, ".next");
 
 	if (certauto__index(job) % BIND_KINDS == BIND_ENABLE) {
-		if (certauto__text_equal(certauto__netscaler_nth(job, "sni", j), ENABLED))
+		if (certauto__text_equal(certauto__fact_nth(job, "sni", j), ENABLED))
 			return CERTAUTO__NEXT;
 		return is_look ? get_vserver(job, x, j) : put_sni(job, x, j, 0);
 	}

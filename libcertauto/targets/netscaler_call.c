@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json/reader.h"
+#include "targets/device.h"
 
 #define FIELDS_MAX 16
 #define VALUES_MAX (8 * 1024 * 1024) /* text of one object: a file's content is one */
@@ -30,23 +31,13 @@ static void name_add(certauto__exchange *x, const char *name)
 static certauto__verdict call_begin(certauto__exchange *x, const certauto_target *target,
 	const char *method, const char *type, const char *name, const char *query)
 {
-	const char *url = certauto__option_text(target, "url");
-	certauto__verdict verdict = certauto__ask_http(x, method, "");
-	size_t len = strlen(url);
+	certauto__verdict verdict = certauto__device_ask(x, target, method, "/nitro/v1/config/");
 
-	while (len > 0 && url[len - 1] == '/')
-		len--;
-	certauto__buffer_printf(&x->url, "%.*s/nitro/v1/config/%s", (int)len, url, type);
+	certauto__buffer_text_add(&x->url, type);
 	if (name != NULL)
 		name_add(x, name);
 	if (query != NULL)
 		certauto__buffer_printf(&x->url, "?%s", query);
-	x->http = certauto__text_starts(url, "http:") ? CERTAUTO__HTTP_PLAIN : CERTAUTO__HTTP_API;
-	x->ca_file = certauto__option_text(target, "ca_file");
-	x->pin = certauto__option_text(target, "pin");
-	x->insecure = certauto__option_flag(target, "insecure");
-	x->timeout_ms = certauto__option_number(target, "timeout_ms");
-	x->max_answer = CERTAUTO__HTTP_DEVICE_MAX;
 	return verdict;
 }
 
@@ -259,14 +250,6 @@ static const struct meaning *meaning_of(int64_t code)
 	return &other;
 }
 
-int certauto__netscaler_sign(certauto_error *err, const certauto_target *target)
-{
-	/* One without a name of its own is called after its type. */
-	if (certauto__text_equal(target->label, "netscaler"))
-		return certauto__error_prefix(err, "netscaler");
-	return certauto__error_prefix(err, "netscaler %s", target->label);
-}
-
 int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {
@@ -291,7 +274,7 @@ int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	else
 		certauto__error_set(err, rc, object, "%s: HTTP status %d without a word of NITRO",
 			doing, x->status);
-	certauto__netscaler_sign(err, target);
+	certauto__device_sign(err, target);
 	err->status = x->status;
 	if (meaning->advice != NULL)
 		certauto__error_advise(err, "%s", meaning->advice);

@@ -57,20 +57,20 @@ static int n_ca(const certauto_job *job)
 /* What node i is to be linked to; NULL: nothing. */
 static const char *above(const certauto_job *job, int i)
 {
-	return i < n_ca(job) ? certauto__netscaler_nth(job, "node", i + 1) : NULL;
+	return i < n_ca(job) ? certauto__fact_nth(job, "node", i + 1) : NULL;
 }
 
 /* The link of an object that others have made, and have linked otherwise, is theirs. */
 static int may_relink(const certauto_job *job, int i)
 {
-	return i == 0 || certauto__netscaler_nth(job, ".link", i) == NULL ||
-		certauto__netscaler_is_own_ca(certauto__netscaler_nth(job, "node", i),
+	return i == 0 || certauto__fact_nth(job, ".link", i) == NULL ||
+		certauto__netscaler_is_own_ca(certauto__fact_nth(job, "node", i),
 			deployment_of(job)->target);
 }
 
 static int is_linked_right(const certauto_job *job, int i)
 {
-	const char *link = certauto__netscaler_nth(job, ".link", i), *to = above(job, i);
+	const char *link = certauto__fact_nth(job, ".link", i), *to = above(job, i);
 
 	/* Where our chain ends, a CA may be linked to a root. */
 	return certauto__text_equal(link, to) || (to == NULL && i > 0) || !may_relink(job, i);
@@ -124,21 +124,21 @@ static const char *sure_of(const certauto_job *job, const char *const *row, int 
 	if (strcmp(own, row[ROW_NAME]) == 0)
 		return SURE_OWN;
 	if (certauto__netscaler_is_own_ca(row[ROW_NAME], target) || is_set(row[ROW_KEY]) ||
-		certauto__text_equal(certauto__netscaler_nth(job, ".not", i), row[ROW_NAME]) ||
+		certauto__text_equal(certauto__fact_nth(job, ".not", i), row[ROW_NAME]) ||
 		!certauto__netscaler_is_serial(row[ROW_SERIAL], ca->serial))
 		return SURE_NOT;
 	if (text_holds(row[ROW_SUBJECT], ca->subject_cn) &&
 		text_holds(row[ROW_ISSUER], ca->issuer_cn) &&
 		ends_alike(row[ROW_DAYS], ca->not_after))
 		return SURE_ALIKE;
-	return certauto__netscaler_is(job, ".loose", "yes") ? SURE_SERIAL : SURE_NOT;
+	return certauto__fact_is(job, ".loose", "yes") ? SURE_SERIAL : SURE_NOT;
 }
 
 static void observe_node(certauto_job *job, int i, const char *const *row, const char *sure)
 {
-	certauto__netscaler_nth_set(job, "node", i, row[ROW_NAME]);
-	certauto__netscaler_nth_set(job, ".have", i, sure);
-	certauto__netscaler_nth_set(job, ".link", i,
+	certauto__fact_nth_set(job, "node", i, row[ROW_NAME]);
+	certauto__fact_nth_set(job, ".have", i, sure);
+	certauto__fact_nth_set(job, ".link", i,
 		is_set(row[ROW_LINK]) ? row[ROW_LINK] : NULL);
 }
 
@@ -173,11 +173,11 @@ static int observe_row(void *arg, const char *const *row)
 
 	if (name == NULL)
 		return 0;
-	if (certauto__netscaler_is(o->job, "certkey", name))
+	if (certauto__fact_is(o->job, "certkey", name))
 		observe_leaf(o->job, row);
 	for (i = 1; i <= n_ca(o->job); i++) {
 		sure = sure_of(o->job, row, i);
-		have = certauto__netscaler_nth(o->job, ".have", i);
+		have = certauto__fact_nth(o->job, ".have", i);
 		if (strcmp(sure, have != NULL ? have : SURE_NOT) > 0)
 			observe_node(o->job, i, row, sure);
 	}
@@ -192,16 +192,16 @@ static int observe_row(void *arg, const char *const *row)
 /* What was there is noted once: a run that goes on where another was killed sees its changes. */
 static void note_node(certauto_job *job, int i)
 {
-	const char *name = certauto__netscaler_nth(job, "node", i),
-		   *link = certauto__netscaler_nth(job, ".link", i);
+	const char *name = certauto__fact_nth(job, "node", i),
+		   *link = certauto__fact_nth(job, ".link", i);
 
 	if (certauto__fact_own(job, "switch") != NULL &&
-		certauto__text_equal(certauto__netscaler_nth(job, "seen", i), name))
+		certauto__text_equal(certauto__fact_nth(job, "seen", i), name))
 		return;
-	certauto__netscaler_nth_set(job, "seen", i, name);
-	certauto__netscaler_nth_set(job, "was", i, link != NULL ? link : "");
-	certauto__netscaler_nth_set(job, "old", i,
-		certauto__netscaler_nth(job, ".have", i) != NULL ? "present" : "absent");
+	certauto__fact_nth_set(job, "seen", i, name);
+	certauto__fact_nth_set(job, "was", i, link != NULL ? link : "");
+	certauto__fact_nth_set(job, "old", i,
+		certauto__fact_nth(job, ".have", i) != NULL ? "present" : "absent");
 }
 
 /* An intermediate that is not there is made. */
@@ -210,12 +210,12 @@ static void make_node(certauto_job *job, int i)
 	const struct certauto__deployment *deployment = deployment_of(job);
 	char own[CERTAUTO__NS_NAME];
 
-	if (certauto__netscaler_nth(job, ".have", i) != NULL)
+	if (certauto__fact_nth(job, ".have", i) != NULL)
 		return;
 	certauto__netscaler_ca(own, deployment->target,
 		certauto__certs_info(deployment->chain, (size_t)i));
-	certauto__netscaler_nth_set(job, "node", i, own);
-	certauto__netscaler_nth_set(job, "make", i, own);
+	certauto__fact_nth_set(job, "node", i, own);
+	certauto__fact_nth_set(job, "make", i, own);
 }
 
 /* ---- CA objects nobody needs any more ---- */
@@ -225,7 +225,7 @@ static int is_node(const certauto_job *job, const char *name)
 	int i;
 
 	for (i = 0; i <= n_ca(job); i++) {
-		if (certauto__text_equal(certauto__netscaler_nth(job, "node", i), name))
+		if (certauto__text_equal(certauto__fact_nth(job, "node", i), name))
 			return i + 1;
 	}
 	return 0;
@@ -278,8 +278,8 @@ int certauto__netscaler_chain_observe(certauto_job *job, const certauto__exchang
 	int i, rc;
 
 	for (i = 0; i <= n_ca(job); i++) {
-		certauto__netscaler_nth_set(job, ".have", i, NULL);
-		certauto__netscaler_nth_set(job, ".link", i, NULL);
+		certauto__fact_nth_set(job, ".have", i, NULL);
+		certauto__fact_nth_set(job, ".link", i, NULL);
 	}
 	certauto__list_free(orphans);
 	rc = certauto__netscaler_rows(x, "sslcertkey", row_fields, observe_row, &o, err);
@@ -333,11 +333,11 @@ certauto__verdict certauto__netscaler_ca_ask(certauto_job *job, certauto__exchan
 {
 	const certauto_target *target = deployment_of(job)->target;
 	int i = certauto__index(job) + 1;
-	const char *name = certauto__netscaler_nth(job, "make", i);
+	const char *name = certauto__fact_nth(job, "make", i);
 	char file[CERTAUTO__NS_NAME + 8];
 	certauto__json w;
 
-	if (certauto__netscaler_nth(job, ".have", i) != NULL)
+	if (certauto__fact_nth(job, ".have", i) != NULL)
 		return CERTAUTO__NEXT;
 	certauto__netscaler_touch(job, 1);
 	snprintf(file, sizeof(file), "%s.crt", name);
@@ -353,12 +353,12 @@ certauto__verdict certauto__netscaler_ca_read(certauto_job *job, certauto__excha
 	int i = certauto__index(job) + 1;
 
 	if (certauto__netscaler_code(x) == CERTAUTO__NS_EXISTS &&
-		!certauto__netscaler_is(job, ".loose", "yes")) {
+		!certauto__fact_is(job, ".loose", "yes")) {
 		certauto__fact_set(job, ".loose", "yes");
 		return certauto__goto(job, "observe");
 	}
 	if (certauto__netscaler_is_no(x))
-		return certauto__netscaler_refuse(job, x, certauto__netscaler_nth(job, "make", i),
+		return certauto__netscaler_refuse(job, x, certauto__fact_nth(job, "make", i),
 			"adding the CA certificate");
 	return CERTAUTO__NEXT;
 }
@@ -397,10 +397,10 @@ certauto__verdict certauto__netscaler_unlink_ask(certauto_job *job, certauto__ex
 {
 	int i = certauto__index(job);
 
-	if (certauto__netscaler_nth(job, ".link", i) == NULL || is_linked_right(job, i))
+	if (certauto__fact_nth(job, ".link", i) == NULL || is_linked_right(job, i))
 		return CERTAUTO__NEXT;
 	certauto__netscaler_touch(job, 1);
-	return link_send(job, x, certauto__netscaler_nth(job, "node", i), NULL);
+	return link_send(job, x, certauto__fact_nth(job, "node", i), NULL);
 }
 
 certauto__verdict certauto__netscaler_unlink_read(certauto_job *job, certauto__exchange *x)
@@ -409,9 +409,9 @@ certauto__verdict certauto__netscaler_unlink_read(certauto_job *job, certauto__e
 
 	if (certauto__netscaler_is_no(x) &&
 		certauto__netscaler_code(x) != CERTAUTO__NS_NO_LINK)
-		return certauto__netscaler_refuse(job, x, certauto__netscaler_nth(job, "node", i),
+		return certauto__netscaler_refuse(job, x, certauto__fact_nth(job, "node", i),
 			"unlinking the certkey");
-	certauto__netscaler_nth_set(job, ".link", i, NULL);
+	certauto__fact_nth_set(job, ".link", i, NULL);
 	return CERTAUTO__NEXT;
 }
 
@@ -422,7 +422,7 @@ certauto__verdict certauto__netscaler_link_ask(certauto_job *job, certauto__exch
 	if (is_linked_right(job, i))
 		return CERTAUTO__NEXT;
 	certauto__netscaler_touch(job, 1);
-	return link_send(job, x, certauto__netscaler_nth(job, "node", i), above(job, i));
+	return link_send(job, x, certauto__fact_nth(job, "node", i), above(job, i));
 }
 
 /* The links of the intermediates, before anything is changed that is served: index 0 is the
@@ -452,13 +452,13 @@ certauto__verdict certauto__netscaler_link_read(certauto_job *job, certauto__exc
 	int i = certauto__index(job);
 
 	if (is_mistaken(job, x, above(job, i))) {
-		certauto__netscaler_nth_set(job, ".not", i + 1, above(job, i));
+		certauto__fact_nth_set(job, ".not", i + 1, above(job, i));
 		return certauto__goto(job, "observe");
 	}
 	if (certauto__netscaler_is_no(x) && certauto__netscaler_code(x) != CERTAUTO__NS_EXISTS)
-		return certauto__netscaler_refuse(job, x, certauto__netscaler_nth(job, "node", i),
+		return certauto__netscaler_refuse(job, x, certauto__fact_nth(job, "node", i),
 			"linking the certkey");
-	certauto__netscaler_nth_set(job, ".link", i, above(job, i));
+	certauto__fact_nth_set(job, ".link", i, above(job, i));
 	return CERTAUTO__NEXT;
 }
 
@@ -530,7 +530,7 @@ static const char *why_forward(const certauto_job *job)
 static const char *remove_next(const certauto_job *job, const char *file)
 {
 	if (certauto__fact_own(job, ".look") == NULL ||
-		!certauto__netscaler_is(job, ".look.cert", file))
+		!certauto__fact_is(job, ".look.cert", file))
 		return NULL;
 	return certauto__fact_own(job, ".look.link") != NULL ? "unlink" : "delete";
 }
@@ -554,11 +554,11 @@ static const char *leaf_next(const certauto_job *job)
 		next = relink_next(job, above(job, 0));
 		return next != NULL ? next : "stuck";
 	}
-	if (certauto__netscaler_is(job, "old.0", "absent"))
+	if (certauto__fact_is(job, "old.0", "absent"))
 		return remove_next(job, certauto__fact_own(job, "crt"));
-	if (certauto__netscaler_is(job, ".look.cert",
+	if (certauto__fact_is(job, ".look.cert",
 		    certauto__netscaler_base(certauto__fact_own(job, "old.cert"))) &&
-		certauto__netscaler_is(job, ".look.key",
+		certauto__fact_is(job, ".look.key",
 			certauto__netscaler_base(certauto__fact_own(job, "old.key"))))
 		return relink_next(job, was);
 	if (why_forward(job) != NULL)
@@ -575,7 +575,7 @@ static const char *node_next(const certauto_job *job, int i)
 		return leaf_next(job);
 	if (certauto__fact_own(job, ".look") == NULL)
 		return NULL;
-	return relink_next(job, certauto__netscaler_nth(job, "was", i));
+	return relink_next(job, certauto__fact_nth(job, "was", i));
 }
 
 static certauto__verdict restore_files(certauto_job *job, certauto__exchange *x, const char *name)
@@ -631,11 +631,11 @@ static certauto__verdict node_undo(certauto_job *job, certauto__exchange *x, con
 		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) % 2 == 1)
 		return certauto__netscaler_get(x, target, "sslcertkey", name, NULL);
-	if (certauto__netscaler_is(job, ".next", "unlink"))
+	if (certauto__fact_is(job, ".next", "unlink"))
 		return link_send(job, x, name, NULL);
-	if (certauto__netscaler_is(job, ".next", "link"))
+	if (certauto__fact_is(job, ".next", "link"))
 		return link_send(job, x, name, was);
-	if (certauto__netscaler_is(job, ".next", "update"))
+	if (certauto__fact_is(job, ".next", "update"))
 		return restore_files(job, x, name);
 	return certauto__netscaler_delete(x, target, "sslcertkey", name, NULL);
 }
@@ -696,8 +696,8 @@ certauto__verdict certauto__netscaler_link_undo(certauto_job *job, certauto__exc
 {
 	int i = certauto__index(job), is_stuck = certauto__fact_own(job, ".stuck") != NULL;
 
-	return node_undo(job, x, certauto__netscaler_nth(job, "node", i),
-		is_stuck ? above(job, i) : certauto__netscaler_nth(job, "was", i));
+	return node_undo(job, x, certauto__fact_nth(job, "node", i),
+		is_stuck ? above(job, i) : certauto__fact_nth(job, "was", i));
 }
 
 /* When the leaf's fails. After a definite no, to its old files or to its removal, it is to be whole
@@ -728,7 +728,7 @@ certauto__verdict certauto__netscaler_link_undo_read(certauto_job *job, certauto
 
 certauto__verdict certauto__netscaler_ca_undo(certauto_job *job, certauto__exchange *x)
 {
-	return node_undo(job, x, certauto__netscaler_nth(job, "make", certauto__index(job) + 1),
+	return node_undo(job, x, certauto__fact_nth(job, "make", certauto__index(job) + 1),
 		NULL);
 }
 
@@ -742,10 +742,10 @@ certauto__verdict certauto__netscaler_ca_undo_read(certauto_job *job, certauto__
 		if (certauto__netscaler_code(x) != CERTAUTO__NS_REFERENCED)
 			return certauto__netscaler_gone(job, x) != CERTAUTO__NEXT
 				? CERTAUTO__FAILED : certauto__again(job, 0);
-		certauto__netscaler_nth_set(job, "kept", i, "yes");
+		certauto__fact_nth_set(job, "kept", i, "yes");
 		return CERTAUTO__NEXT;
 	}
-	snprintf(file, sizeof(file), "%s.crt", certauto__netscaler_nth(job, "make", i));
+	snprintf(file, sizeof(file), "%s.crt", certauto__fact_nth(job, "make", i));
 	if (undo_looked(job, x) < 0)
 		return CERTAUTO__FAILED;
 	return undo_again(job, x, remove_next(job, file));

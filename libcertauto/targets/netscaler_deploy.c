@@ -29,27 +29,6 @@ static const struct certauto__cert_info *leaf_of(const certauto_job *job)
 
 /* ---- facts ---- */
 
-const char *certauto__netscaler_nth(const certauto_job *job, const char *name, int i)
-{
-	char full[32];
-
-	snprintf(full, sizeof(full), "%s.%d", name, i);
-	return certauto__fact_own(job, full);
-}
-
-void certauto__netscaler_nth_set(certauto_job *job, const char *name, int i, const char *value)
-{
-	char full[32];
-
-	snprintf(full, sizeof(full), "%s.%d", name, i);
-	certauto__fact_set(job, full, value);
-}
-
-int certauto__netscaler_is(const certauto_job *job, const char *name, const char *value)
-{
-	return certauto__text_equal(certauto__fact_own(job, name), value);
-}
-
 void certauto__netscaler_touch(certauto_job *job, int objects)
 {
 	certauto__fact_set(job, "wrote", "yes");
@@ -109,10 +88,10 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 	certauto__netscaler_certkey(certkey, deployment);
 	/* Configured otherwise since the run was killed whose facts these are: what was noted is of
 	 * another pair. */
-	if (!certauto__netscaler_is(job, "certkey", certkey))
+	if (!certauto__fact_is(job, "certkey", certkey))
 		certauto__fact_set(job, "switch", NULL);
 	certauto__fact_set(job, "certkey", certkey);
-	certauto__netscaler_nth_set(job, "node", 0, certkey);
+	certauto__fact_nth_set(job, "node", 0, certkey);
 	certauto__netscaler_file(file, certkey, leaf_of(job)->fingerprint, "crt");
 	certauto__fact_set(job, "crt", file);
 	certauto__fact_set(job, "stays", NULL);
@@ -150,7 +129,7 @@ static void observe_key(certauto_job *job)
 		key_digest(digest, job);
 		certauto__netscaler_file(file, certauto__fact_own(job, "certkey"), digest, "key");
 		certauto__fact_set(job, "key", file);
-	} else if (certauto__netscaler_is(job, "crt", certauto__fact_own(job, ".cert"))) {
+	} else if (certauto__fact_is(job, "crt", certauto__fact_own(job, ".cert"))) {
 		certauto__fact_set(job, "key", certauto__fact_own(job, ".key"));
 	}
 }
@@ -159,9 +138,9 @@ static int is_stored(const certauto_job *job)
 {
 	const char *serial = certauto__fact_own(job, ".serial");
 
-	return certauto__netscaler_nth(job, ".have", 0) != NULL &&
-		certauto__netscaler_is(job, "crt", certauto__fact_own(job, ".cert")) &&
-		certauto__netscaler_is(job, "key", certauto__fact_own(job, ".key")) &&
+	return certauto__fact_nth(job, ".have", 0) != NULL &&
+		certauto__fact_is(job, "crt", certauto__fact_own(job, ".cert")) &&
+		certauto__fact_is(job, "key", certauto__fact_own(job, ".key")) &&
 		(serial == NULL || certauto__netscaler_is_serial(serial, leaf_of(job)->serial));
 }
 
@@ -213,15 +192,15 @@ static int requests_row(void *arg, const char *const *row)
 	if (certauto__netscaler_is_own_file(row[0], certauto__fact_own(job, "certkey"))) {
 		if ((at = n_own) == REQUESTS_MAX)
 			return 0;
-		former = certauto__netscaler_nth(job, ".request", at);
+		former = certauto__fact_nth(job, ".request", at);
 		if (n < REQUESTS_MAX && former != NULL)
-			certauto__netscaler_nth_set(job, ".request", n, former);
+			certauto__fact_nth_set(job, ".request", n, former);
 		certauto__fact_set_number(job, ".n.own", n_own + 1);
 	} else if (n == REQUESTS_MAX || !certauto__text_starts(row[0], prefix) ||
 		row[0][strlen(prefix)] != '-') {
 		return 0;
 	}
-	certauto__netscaler_nth_set(job, ".request", at, row[0]);
+	certauto__fact_nth_set(job, ".request", at, row[0]);
 	certauto__fact_set_number(job, ".n.request", n < REQUESTS_MAX ? n + 1 : n);
 	return 0;
 }
@@ -246,13 +225,13 @@ static certauto__verdict request_ask(certauto_job *job, certauto__exchange *x)
 	if (certauto__fact_own(job, "key") != NULL)
 		return CERTAUTO__NEXT;
 	return certauto__netscaler_file_get(x, deployment_of(job)->target,
-		certauto__netscaler_nth(job, ".request", certauto__index(job)));
+		certauto__fact_nth(job, ".request", certauto__index(job)));
 }
 
 /* What is no request, or has gone in the meantime, is not the one. */
 static certauto__verdict request_read(certauto_job *job, certauto__exchange *x)
 {
-	const char *name = certauto__netscaler_nth(job, ".request", certauto__index(job));
+	const char *name = certauto__fact_nth(job, ".request", certauto__index(job));
 	certauto__buffer content = CERTAUTO__BUFFER(CERTAUTO__DER_MAX);
 	certauto__req *req = NULL;
 
@@ -322,7 +301,7 @@ static const char *file_name(char out[CERTAUTO__NS_NAME + 8], const certauto_job
 					 : certauto__fact_own(job, "crt");
 
 	if (i >= FILE_CA)
-		name = certauto__netscaler_nth(job, "make", ca);
+		name = certauto__fact_nth(job, "make", ca);
 	if (name == NULL)
 		return NULL;
 	snprintf(out, CERTAUTO__NS_NAME + 8, "%s%s", name, i >= FILE_CA ? ".crt" : "");
@@ -334,7 +313,7 @@ static int is_file_due(const certauto_job *job)
 	int i = certauto__index(job);
 
 	if (i >= FILE_CA)
-		return certauto__netscaler_nth(job, ".have", i - FILE_CA + 1) == NULL;
+		return certauto__fact_nth(job, ".have", i - FILE_CA + 1) == NULL;
 	return !is_stored(job) && (i == FILE_CERT || deployment_of(job)->key != NULL);
 }
 
@@ -373,126 +352,15 @@ static int file_content(certauto__buffer *out, const certauto_job *job, certauto
 	return 0;
 }
 
-/* The device takes and gives base64 of the usual alphabet, in one line. */
-static int base64(certauto__buffer *out, const certauto__buffer *data)
-{
-	size_t i;
-
-	out->secret = data->secret;
-	certauto__base64url_encode(out, data->data, data->len);
-	while (out->rc == 0 && out->len % 4 != 0)
-		certauto__buffer_add(out, "=", 1);
-	for (i = 0; out->rc == 0 && i < out->len; i++) {
-		if (out->data[i] == '-')
-			out->data[i] = '+';
-		else if (out->data[i] == '_')
-			out->data[i] = '/';
-	}
-	return out->rc;
-}
-
-static int content_row(void *arg, const char *const *row)
-{
-	certauto__buffer *out = arg, text = CERTAUTO__BUFFER(CERTAUTO__HTTP_DEVICE_MAX);
-	const char *at = row[0] != NULL ? row[0] : "";
-	char c;
-
-	out->secret = text.secret = 1;
-	for (; *at != '\0'; at++) {
-		if (strchr("\r\n=", *at) != NULL)
-			continue;
-		c = *at == '+' ? '-' : *at == '/' ? '_' : *at;
-		certauto__buffer_add(&text, &c, 1);
-	}
-	if (text.rc == 0)
-		text.rc = certauto__base64url_decode(out, certauto__buffer_text(&text), text.len);
-	certauto__buffer_free(&text);
-	return text.rc;
-}
-
-int certauto__netscaler_file_content(certauto__buffer *out, const certauto__exchange *x)
-{
-	static const char *const fields[] = {"filecontent", NULL};
-	int rc;
-
-	if (certauto__netscaler_is_no(x))
-		return CERTAUTO_ENOTFOUND;
-	if ((rc = certauto__netscaler_rows(x, "systemfile", fields, content_row, out, NULL)) < 0)
-		return rc;
-	return out->len > 0 ? out->rc : CERTAUTO_ENOTFOUND;
-}
-
-/* "args=", with the folder, without the slash at its end, and the file's name if it is wanted. */
-static certauto__verdict file_call(certauto__exchange *x, const certauto_target *target,
-	const char *name, int is_delete)
-{
-	certauto__buffer query = CERTAUTO__BUFFER(2048);
-	certauto__verdict verdict;
-	char folder[CERTAUTO__NS_FOLDER];
-
-	certauto__netscaler_folder(folder, target);
-	if (strlen(folder) > 1)
-		folder[strlen(folder) - 1] = '\0';
-	certauto__buffer_text_add(&query, "args=");
-	if (name != NULL && !is_delete)
-		certauto__netscaler_arg(&query, "filename", name);
-	certauto__netscaler_arg(&query, "filelocation", folder);
-	if (is_delete)
-		verdict = certauto__netscaler_delete(x, target, "systemfile", name,
-			certauto__buffer_text(&query));
-	else
-		verdict = certauto__netscaler_get(x, target, "systemfile", NULL,
-			certauto__buffer_text(&query));
-	if (query.rc < 0)
-		x->body.rc = query.rc; /* stops the sending */
-	certauto__buffer_free(&query);
-	return verdict;
-}
-
-certauto__verdict certauto__netscaler_file_get(certauto__exchange *x, const certauto_target *target,
-	const char *name)
-{
-	return file_call(x, target, name, 0);
-}
-
-certauto__verdict certauto__netscaler_file_list(certauto__exchange *x,
-	const certauto_target *target)
-{
-	return file_call(x, target, NULL, 0);
-}
-
-certauto__verdict certauto__netscaler_file_delete(certauto__exchange *x,
-	const certauto_target *target, const char *name)
-{
-	return file_call(x, target, name, 1);
-}
-
 static certauto__verdict file_send(certauto_job *job, certauto__exchange *x, const char *name)
 {
-	certauto__buffer content = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 2),
-			 coded = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 4);
-	const certauto_target *target = deployment_of(job)->target;
+	certauto__buffer content = CERTAUTO__BUFFER(CERTAUTO__DER_MAX * 2);
 	certauto__verdict verdict = CERTAUTO__FAILED;
-	char folder[CERTAUTO__NS_FOLDER];
-	certauto__json w;
 
-	if (file_content(&content, job, certauto__job_error_of(job)) < 0)
-		goto out;
-	if (base64(&coded, &content) < 0) {
-		certauto__error_nomem(certauto__job_error_of(job));
-		goto out;
-	}
-	certauto__netscaler_folder(folder, target);
-	certauto__netscaler_post(&w, x, target, "systemfile", NULL);
-	x->body.secret = content.secret;
-	certauto__json_put_text(&w, "filename", name);
-	certauto__json_put_text(&w, "filelocation", folder);
-	certauto__json_put_text(&w, "filecontent", coded.data);
-	certauto__json_put_text(&w, "fileencoding", "BASE64");
-	verdict = certauto__netscaler_end(&w);
-out:
+	if (file_content(&content, job, certauto__job_error_of(job)) == 0)
+		verdict = certauto__netscaler_file_post(x, deployment_of(job)->target, name,
+			&content);
 	certauto__buffer_free(&content);
-	certauto__buffer_free(&coded);
 	return verdict;
 }
 
@@ -507,7 +375,7 @@ static certauto__verdict files_ask(certauto_job *job, certauto__exchange *x)
 	if (!is_file_due(job))
 		return CERTAUTO__NEXT;
 	certauto__netscaler_touch(job, 0);
-	certauto__netscaler_nth_set(job, "foreign", certauto__index(job), NULL);
+	certauto__fact_nth_set(job, "foreign", certauto__index(job), NULL);
 	if (certauto__step_attempts(job) == FILE_COMPARE)
 		return certauto__netscaler_file_get(x, deployment_of(job)->target, name);
 	return file_send(job, x, name);
@@ -547,7 +415,7 @@ static certauto__verdict files_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__step_attempts(job) == FILE_COMPARE) {
 		if (file_is_right(job, x))
 			return CERTAUTO__NEXT;
-		certauto__netscaler_nth_set(job, "foreign", certauto__index(job), "yes");
+		certauto__fact_nth_set(job, "foreign", certauto__index(job), "yes");
 		return certauto__fail(job, CERTAUTO_EREFUSED, name,
 			"%s: %s is there with another content, and is not overwritten",
 			certauto__fact_own(job, ".refused"), name);
@@ -565,10 +433,10 @@ static int file_stays(const certauto_job *job, const char *name)
 	int i = certauto__index(job);
 
 	if (certauto__fact_own(job, "stays") != NULL ||
-		certauto__netscaler_nth(job, "foreign", i) != NULL)
+		certauto__fact_nth(job, "foreign", i) != NULL)
 		return 1;
 	if (i >= FILE_CA)
-		return certauto__netscaler_nth(job, "kept", i - FILE_CA + 1) != NULL;
+		return certauto__fact_nth(job, "kept", i - FILE_CA + 1) != NULL;
 	return certauto__text_equal(
 			certauto__netscaler_base(certauto__fact_own(job, "old.cert")), name) ||
 		certauto__text_equal(
@@ -656,7 +524,7 @@ static certauto__verdict put_ask(certauto_job *job, certauto__exchange *x)
 		return certauto__netscaler_get(x, deployment_of(job)->target, "sslcertkey", certkey,
 			NULL);
 	certauto__netscaler_touch(job, 1);
-	return put_send(job, x, certauto__netscaler_nth(job, ".have", 0) != NULL);
+	return put_send(job, x, certauto__fact_nth(job, ".have", 0) != NULL);
 }
 
 /* It was absent a moment ago: what exists now is from an attempt whose answer was lost, or has just
@@ -668,7 +536,7 @@ static certauto__verdict put_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__step_attempts(job) == PUT_LOOK) {
 		if (certauto__netscaler_look(job, x, certauto__job_error_of(job)) < 0)
 			return CERTAUTO__FAILED;
-		if (certauto__netscaler_is(job, ".look.cert", certauto__fact_own(job, "crt")))
+		if (certauto__fact_is(job, ".look.cert", certauto__fact_own(job, "crt")))
 			return CERTAUTO__NEXT;
 		return certauto__fail(job, CERTAUTO_EREFUSED, certkey,
 			"%s: the certkey name %s has just been taken by something else",
@@ -679,7 +547,7 @@ static certauto__verdict put_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__netscaler_code(x) == CERTAUTO__NS_EXISTS)
 		return certauto__again(job, 0);
 	return certauto__netscaler_refuse(job, x, certkey,
-		certauto__netscaler_nth(job, ".have", 0) != NULL ? "updating the certkey"
+		certauto__fact_nth(job, ".have", 0) != NULL ? "updating the certkey"
 								 : "adding the certkey");
 }
 
@@ -704,7 +572,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__FAILED;
 	serial = certauto__fact_own(job, ".look.serial");
 	if (certauto__fact_own(job, ".look") == NULL ||
-		!certauto__netscaler_is(job, ".look.cert", certauto__fact_own(job, "crt")) ||
+		!certauto__fact_is(job, ".look.cert", certauto__fact_own(job, "crt")) ||
 		(serial != NULL && !certauto__netscaler_is_serial(serial, leaf_of(job)->serial)))
 		return certauto__fail(job, CERTAUTO_EREFUSED, certkey,
 			"%s: read back, the certkey %s is not the new certificate: serial %s "
@@ -712,7 +580,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 			deployment_of(job)->target->label, certkey,
 			certauto__netscaler_shown(shown, serial), leaf_of(job)->serial);
 	/* An update may drop the link: then it is made again. */
-	if (!certauto__netscaler_is(job, ".look.link", certauto__netscaler_nth(job, "node", 1)))
+	if (!certauto__fact_is(job, ".look.link", certauto__fact_nth(job, "node", 1)))
 		return certauto__goto(job, "observe");
 	return CERTAUTO__NEXT;
 }
@@ -754,9 +622,9 @@ static int supersede_cas(certauto_job *job)
 	int i, rc = 0;
 
 	for (i = 1; rc == 0 && i <= (int)certauto__fact_number(job, "n.ca", 0); i++) {
-		make = certauto__netscaler_nth(job, "make", i);
+		make = certauto__fact_nth(job, "make", i);
 		if (make == NULL ||
-			certauto__text_equal(make, certauto__netscaler_nth(job, "node", i)))
+			certauto__text_equal(make, certauto__fact_nth(job, "node", i)))
 			continue;
 		snprintf(file, sizeof(file), "%s.crt", make);
 		rc = supersede(job, file);

@@ -20,11 +20,6 @@
 
 #include "targets/netscaler.h"
 
-/* Facts of which there are several. */
-const char *certauto__netscaler_nth(const certauto_job *job, const char *name, int i);
-void certauto__netscaler_nth_set(certauto_job *job, const char *name, int i, const char *value);
-int certauto__netscaler_is(const certauto_job *job, const char *name, const char *value);
-
 /* What the device calls something, fit for messages; text NULL: "unknown". */
 #define CERTAUTO__NS_SHOWN 200
 const char *certauto__netscaler_shown(char out[CERTAUTO__NS_SHOWN], const char *text);
@@ -39,7 +34,7 @@ certauto__verdict certauto__netscaler_refuse(certauto_job *job, const certauto__
  * must not be noted again. */
 void certauto__netscaler_touch(certauto_job *job, int objects);
 
-/* ---- files ---- */
+/* ---- files: netscaler_file.c ---- */
 
 certauto__verdict certauto__netscaler_file_get(certauto__exchange *x, const certauto_target *target,
 	const char *name);
@@ -47,6 +42,8 @@ certauto__verdict certauto__netscaler_file_list(certauto__exchange *x,
 	const certauto_target *target);
 certauto__verdict certauto__netscaler_file_delete(certauto__exchange *x,
 	const certauto_target *target, const char *name);
+certauto__verdict certauto__netscaler_file_post(certauto__exchange *x,
+	const certauto_target *target, const char *name, const certauto__buffer *content);
 /* The content of the file that was got; CERTAUTO_ENOTFOUND. */
 int certauto__netscaler_file_content(certauto__buffer *out, const certauto__exchange *x);
 

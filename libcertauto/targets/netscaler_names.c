@@ -6,22 +6,15 @@
 #include "targets/netscaler.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "targets/device.h"
 
 #define DIGEST_FILE 12  /* hex digits in the name of a file */
 #define DIGEST_SHORT 8  /* and in that of an object */
-#define ANSWER_NAME 40  /* bytes of the DNS name in that of a challenge: for people */
-#define ANSWER_PREFIX 32
 #define EXTENSION 3
 #define HEX "0123456789abcdef"
-
-static int is_hex(const char *text, size_t len)
-{
-	return strspn(text, HEX) >= len;
-}
 
 /* The text, or, where it is longer than room, its beginning and a digest of the whole: texts that
  * begin alike stay apart. */
@@ -126,7 +119,7 @@ int certauto__netscaler_is_own_file(const char *file, const char *certkey)
 
 /* "prefix-ca-", short enough for both digests behind it; *digits: of each. Where names must be very
  * short both are. */
-static size_t ca_stem(char out[CERTAUTO__NS_NAME], const certauto_target *target, int *digits)
+static void ca_stem(char out[CERTAUTO__NS_NAME], const certauto_target *target, int *digits)
 {
 	int max = (int)certauto__option_number(target, "name_max"), rest;
 
@@ -137,67 +130,37 @@ static size_t ca_stem(char out[CERTAUTO__NS_NAME], const certauto_target *target
 		max = CERTAUTO__NS_FILE - 2 - EXTENSION;
 	snprintf(out, CERTAUTO__NS_NAME, "%.*s-ca-", max - rest,
 		certauto__option_text(target, "prefix"));
-	return strlen(out);
 }
 
 int certauto__netscaler_ca(char out[CERTAUTO__NS_NAME], const certauto_target *target,
 	const struct certauto__cert_info *ca)
 {
-	int digits, len = (int)ca_stem(out, target, &digits);
-	const char *id = ca->ski;
+	char stem[CERTAUTO__NS_NAME];
+	int digits;
 
-	/* A CA without a key identifier (RFC 5280 demands one) is told by its own digest alone. */
-	if (id == NULL || !is_hex(id, DIGEST_SHORT))
-		id = ca->fingerprint + DIGEST_SHORT;
-	(void)snprintf(out + len, (size_t)(CERTAUTO__NS_NAME - len), "%.*s-%.*s", digits, id,
-		digits, ca->fingerprint);
+	ca_stem(stem, target, &digits);
+	certauto__device_ca(out, CERTAUTO__NS_NAME, stem, digits, ca);
 	return 0;
 }
 
 int certauto__netscaler_is_own_ca(const char *name, const certauto_target *target)
 {
 	char stem[CERTAUTO__NS_NAME];
-	int digits, len = (int)ca_stem(stem, target, &digits);
-	size_t n = (size_t)digits;
+	int digits;
 
-	if (!certauto__text_starts(name, stem))
-		return 0;
-	name += len;
-	return strspn(name, HEX) == n && name[n] == '-' && strspn(name + n + 1, HEX) == n &&
-		name[2 * n + 1] == '\0';
+	ca_stem(stem, target, &digits);
+	return certauto__device_is_own_ca(name, stem, digits);
 }
 
 /* ---- answers to challenges ---- */
 
-static size_t answer_stem(char out[CERTAUTO__NS_NAME], const certauto_target *target)
-{
-	snprintf(out, CERTAUTO__NS_NAME, "%.*s-acme-", ANSWER_PREFIX,
-		certauto__option_text(target, "prefix"));
-	return strlen(out);
-}
-
 void certauto__netscaler_answer(char out[CERTAUTO__NS_NAME], const certauto_target *target,
 	const char *name, const char *token, int64_t now)
 {
-	size_t len = answer_stem(out, target);
-	char both[1024], digest[65] = "";
-
-	snprintf(both, sizeof(both), "%s %s", name, token);
-	certauto__sha256_hex(digest, both, strlen(both));
-	snprintf(out + len, CERTAUTO__NS_NAME - len, "%08llx-%.16s-%.*s", (long long)now, digest,
-		ANSWER_NAME, name);
+	certauto__device_answer(out, CERTAUTO__NS_NAME, target, name, token, now);
 }
 
 int64_t certauto__netscaler_answer_time(const char *object, const certauto_target *target)
 {
-	char stem[CERTAUTO__NS_NAME];
-	size_t len = answer_stem(stem, target), n;
-
-	if (!certauto__text_starts(object, stem))
-		return 0;
-	object += len;
-	n = strspn(object, HEX);
-	if (n < 8 || n > 15 || object[n] != '-' || strspn(object + n + 1, HEX) < 16)
-		return 0;
-	return (int64_t)strtoll(object, NULL, 16);
+	return certauto__device_answer_time(object, target);
 }

@@ -11,6 +11,7 @@
 #include <certauto/error.h>
 
 #include "core/clock.h"
+#include "targets/device.h"
 
 #define TEXT_MAX 8192        /* of an expression, as the device takes them */
 #define LITERAL 128          /* bytes of an answer in one literal: the device takes 255 */
@@ -543,7 +544,7 @@ static certauto__verdict part_foreign(certauto_job *job, const struct part *part
 	certauto__fact_set(job, part->type, "none");
 	certauto__error_set(&error, CERTAUTO_EREFUSED, object_of(job),
 		"%s: there is a %s already, with another content", part->doing, object_of(job));
-	certauto__netscaler_sign(&error, certauto__netscaler_target(job));
+	certauto__device_sign(&error, certauto__netscaler_target(job));
 	certauto__error_advise(&error,
 		"if nobody needs it, remove it: unbind it, rm responder policy, rm responder "
 		"action; else choose another prefix");

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "json/reader.h"
+#include "targets/device.h"
 
 #define WIDTH 4            /* requests at a time: the management CPU is one */
 #define SESSION_S 900      /* of idleness, then the device forgets it; 300 at least */
@@ -196,7 +197,7 @@ static certauto__verdict login_read(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__NEXT;
 	certauto__error_set(&error, rc, session->target->label,
 		"the answer to the login has no session in it");
-	certauto__netscaler_sign(&error, session->target);
+	certauto__device_sign(&error, session->target);
 	return certauto__fail_with(job, &error);
 }
 
@@ -285,7 +286,7 @@ static certauto__verdict node_wrong(certauto_job *job, const struct nodes *nodes
 		"this node is \"%s\", not the primary%s", certauto__buffer_text(&state),
 		nodes->primary[0] != '\0' ? "" : ", and no other one is");
 	certauto__buffer_free(&state);
-	certauto__netscaler_sign(&error, session->target);
+	certauto__device_sign(&error, session->target);
 	certauto__error_advise(&error, "what is written to it is lost: %s",
 		is_option(session, "ha", "follow") ? "see what the pair is at (show ha node)" :
 		"name the primary's address as url, or set ha to follow");
@@ -449,15 +450,6 @@ static certauto__verdict session_need(certauto_job *job, struct session *session
 
 /* ---- each call ---- */
 
-static void headers_clear(certauto__exchange *x)
-{
-	size_t i;
-
-	for (i = 0; i < x->headers.n; i++)
-		certauto__wipe(x->headers.items[i], strlen(x->headers.items[i]));
-	certauto__list_free(&x->headers);
-}
-
 /* A node of a pair that is not the primary says so only where warnings are wanted. */
 static void warnings_want(certauto__exchange *x)
 {
@@ -483,7 +475,7 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	} else if (x->dress_arg != NULL) {
 		token = session->leaving;
 	}
-	headers_clear(x); /* of an earlier attempt */
+	certauto__device_headers_clear(x); /* of an earlier attempt */
 	x->connect_to = session->node[0] != '\0' ? session->node : NULL;
 	if (x->body.len > 0)
 		certauto__exchange_add_header(x, "Content-Type: application/json");
@@ -637,41 +629,16 @@ static const struct certauto__peer_ops session_ops = {
 	.farewell = session_farewell,
 };
 
-/* All that a session depends on, the password too: a target with the right one must not be told
- * what another was. */
-static int session_key(certauto__buffer *key, const certauto_target *target)
-{
-	static const char *const names[] = {"url", "user", "password", "partition", "auth", "ha",
-		"ca_file", "pin", "insecure"};
-	certauto__buffer what = CERTAUTO__BUFFER(64 * 1024);
-	char digest[65];
-	const char *text;
-	size_t i;
-	int rc;
-
-	what.secret = 1;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		text = certauto__option_text(target, names[i]);
-		certauto__buffer_printf(&what, "%s\n", text != NULL ? text : "");
-	}
-	if ((rc = what.rc) == 0 &&
-		(rc = certauto__sha256_hex(digest, what.data, what.len)) == 0)
-		rc = certauto__buffer_printf(key, "netscaler:%s %.32s",
-			certauto__option_text(target, "url"), digest);
-	certauto__buffer_free(&what);
-	return rc;
-}
-
 int certauto__netscaler_peer(certauto_target *target, certauto__peer **out, certauto_error *err)
 {
-	certauto__buffer key = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 64);
+	static const char *const names[] = {"url", "user", "password", "partition", "auth", "ha",
+		"ca_file", "pin", "insecure", NULL};
 	struct session *session = certauto__alloc(sizeof(*session));
 	certauto__peer *peer = NULL;
-	int made, rc = session != NULL ? session_key(&key, target) : CERTAUTO_ENOMEM;
+	int rc = session != NULL ? 0 : certauto__error_nomem(err);
 
 	if (rc == 0)
-		rc = certauto__peer_get(&peer, target->object.cx, &session_ops,
-			certauto__buffer_text(&key), WIDTH, &made);
+		rc = certauto__device_peer(&peer, target, &session_ops, names, WIDTH, err);
 	if (rc == 0 && peer->state == NULL) {
 		session->peer = peer;
 		session->target = certauto__object_ref(target);
@@ -682,11 +649,7 @@ int certauto__netscaler_peer(certauto_target *target, certauto__peer **out, cert
 	}
 	if (rc == 0)
 		*out = peer;
-	else
-		certauto__error_set(err, rc, target->label, "%s: %s", target->label,
-			certauto_error_text(rc));
 	certauto__free(session);
-	certauto__buffer_free(&key);
 	return rc;
 }
 

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "targets/device.h"
+
 #define POLICIES_MAX 32
 #define SPEC_MAX 1024        /* of a policy that is looked at: the device's own limit is 255 */
 #define GROUP_BEHIND 1000000 /* policies of groups come after the user's own */
@@ -100,7 +102,7 @@ static certauto__verdict feature_off(certauto_job *job, const char *feature, con
 
 	certauto__error_set(&error, CERTAUTO_EREFUSED, target->label,
 		"the feature %s is off, which is needed %s", feature, what);
-	certauto__netscaler_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error, "switch it on: enable ns feature %s", feature);
 	return certauto__fail_with(job, &error);
 }
@@ -182,7 +184,7 @@ static certauto__verdict vserver_wrong(certauto_job *job, const char *advice, co
 	certauto__error_set(&error, CERTAUTO_EREFUSED, vserver,
 		"the virtual server %s %s %s: it would not answer a challenge", vserver, is,
 		certauto__buffer_text(&shown));
-	certauto__netscaler_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error, "%s", advice);
 	certauto__buffer_free(&shown);
 	return certauto__fail_with(job, &error);
@@ -239,7 +241,7 @@ static certauto__verdict found_ask(certauto_job *job, certauto__exchange *x)
 	certauto__error_set(&error, CERTAUTO_ENOTFOUND, vserver,
 		"there is no %s virtual server \"%s\"",
 		wanted != NULL ? wanted : "cs, lb or vpn", vserver);
-	certauto__netscaler_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error,
 		"name it as \"show cs vserver\" or \"show lb vserver\" does, upper and lower case "
 		"included; one in an admin partition needs the option partition");
@@ -523,7 +525,7 @@ static certauto__verdict rights_judge(certauto_job *job, const struct policies *
 		certauto__error_nomem(&error);
 	else if (n == 0)
 		return CERTAUTO__NEXT;
-	certauto__netscaler_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error, "\"certauto target recipe\" writes the commands that give "
 		"all rights it needs");
 	return certauto__fail_with(job, &error);

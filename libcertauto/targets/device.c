@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the targets share that are reached by an API over HTTP. The name is all the marker an object
+ * on a device can carry: it tells whose it is, and what was meant to be in it. */
+
+#include "targets/device.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "crypto/crypto.h"
+
+#define ANSWER_NAME 40    /* bytes of the DNS name in that of a challenge: for people */
+#define ANSWER_PREFIX 32
+#define HEX "0123456789abcdef"
+#define NAME_CHARS "_#.:@=-"
+
+/* ---- options ---- */
+
+/* Passwords do not go over a line that anybody can read, unless somebody said so. */
+int certauto__device_check_url(const certauto_target *target, certauto_error *err)
+{
+	const char *url = certauto__option_text(target, "url");
+	int rc;
+
+	if ((rc = certauto__url_check_configured(url, 1, err)) < 0)
+		certauto__error_prefix(err, "%s", target->label);
+	if (rc < 0)
+		return rc;
+	if (!certauto__text_starts(url, "http:"))
+		return 0;
+	if (certauto__option_text(target, "pin") != NULL ||
+		certauto__option_text(target, "ca_file") != NULL)
+		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: options \"pin\" and \"ca_file\" need a url with https://",
+			target->label);
+	if (certauto__option_flag(target, "insecure"))
+		return 0;
+	certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: the url is http://: everybody on the way could read the password",
+		target->label);
+	certauto__error_advise(err,
+		"write https://, with the device's CA as ca_file or its key as pin; or, knowing "
+		"who can listen, set insecure, and allow_key_over_insecure to send keys too");
+	return CERTAUTO_EINVAL;
+}
+
+int certauto__device_check_name(const certauto_target *target, const char *name, const char *text,
+	size_t max, const char *more, certauto_error *err)
+{
+	size_t i, len = text != NULL ? strlen(text) : 0;
+
+	for (i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)text[i]) && text[i] != '_' &&
+			(i == 0 || strchr(NAME_CHARS, text[i]) == NULL) &&
+			(i == 0 || strchr(more, text[i]) == NULL))
+			break;
+	}
+	if (i == len && len <= max)
+		return 0;
+	return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+		"%s: option \"%s\" is at most %zu letters, digits and \"" NAME_CHARS
+		"%s\", a letter, digit or \"_\" first",
+		target->label, name, max, more);
+}
+
+/* ---- calls ---- */
+
+certauto__verdict certauto__device_ask(certauto__exchange *x, const certauto_target *target,
+	const char *method, const char *path)
+{
+	const char *url = certauto__option_text(target, "url");
+	certauto__verdict verdict = certauto__ask_http(x, method, "");
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	certauto__buffer_printf(&x->url, "%.*s%s", (int)len, url, path);
+	x->http = certauto__text_starts(url, "http:") ? CERTAUTO__HTTP_PLAIN : CERTAUTO__HTTP_API;
+	x->ca_file = certauto__option_text(target, "ca_file");
+	x->pin = certauto__option_text(target, "pin");
+	x->insecure = certauto__option_flag(target, "insecure");
+	x->timeout_ms = certauto__option_number(target, "timeout_ms");
+	x->max_answer = CERTAUTO__HTTP_DEVICE_MAX;
+	return verdict;
+}
+
+void certauto__device_headers_clear(certauto__exchange *x)
+{
+	size_t i;
+
+	for (i = 0; i < x->headers.n; i++)
+		certauto__wipe(x->headers.items[i], strlen(x->headers.items[i]));
+	certauto__list_free(&x->headers);
+}
+
+int certauto__device_sign(certauto_error *err, const certauto_target *target)
+{
+	/* One without a name of its own is called after its type. */
+	if (certauto__text_equal(target->label, target->row->name))
+		return certauto__error_prefix(err, "%s", target->label);
+	return certauto__error_prefix(err, "%s %s", target->row->name, target->label);
+}
+
+int certauto__device_peer(certauto__peer **out, const certauto_target *target,
+	const struct certauto__peer_ops *ops, const char *const *names, int width,
+	certauto_error *err)
+{
+	certauto__buffer what = CERTAUTO__BUFFER(64 * 1024),
+		key = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 64);
+	char digest[65];
+	const char *text;
+	int made, rc;
+
+	what.secret = 1;
+	for (; *names != NULL; names++) {
+		text = certauto__option_text(target, *names);
+		certauto__buffer_printf(&what, "%s\n", text != NULL ? text : "");
+	}
+	if ((rc = what.rc) == 0 &&
+		(rc = certauto__sha256_hex(digest, what.data, what.len)) == 0 &&
+		(rc = certauto__buffer_printf(&key, "%s:%s %.32s", ops->kind,
+			 certauto__option_text(target, "url"), digest)) == 0)
+		rc = certauto__peer_get(out, target->object.cx, ops, certauto__buffer_text(&key),
+			width, &made);
+	if (rc < 0)
+		certauto__error_set(err, rc, target->label, "%s: %s", target->label,
+			certauto_error_text(rc));
+	certauto__buffer_free(&what);
+	certauto__buffer_free(&key);
+	return rc;
+}
+
+/* ---- answers to challenges ---- */
+
+static size_t answer_stem(char *out, size_t size, const certauto_target *target)
+{
+	(void)snprintf(out, size, "%.*s-acme-", ANSWER_PREFIX,
+		certauto__option_text(target, "prefix"));
+	return strlen(out);
+}
+
+void certauto__device_answer(char *out, size_t size, const certauto_target *target,
+	const char *name, const char *token, int64_t now)
+{
+	size_t len = answer_stem(out, size, target);
+	char both[1024], digest[65] = "";
+
+	snprintf(both, sizeof(both), "%s %s", name, token);
+	certauto__sha256_hex(digest, both, strlen(both));
+	snprintf(out + len, size - len, "%08llx-%.16s-%.*s", (long long)now, digest, ANSWER_NAME,
+		name);
+}
+
+int64_t certauto__device_answer_time(const char *object, const certauto_target *target)
+{
+	char stem[ANSWER_PREFIX + 8];
+	size_t len = answer_stem(stem, sizeof(stem), target), n;
+
+	if (!certauto__text_starts(object, stem))
+		return 0;
+	object += len;
+	n = strspn(object, HEX);
+	if (n < 8 || n > 15 || object[n] != '-' || strspn(object + n + 1, HEX) < 16)
+		return 0;
+	return (int64_t)strtoll(object, NULL, 16);
+}
+
+/* ---- CA objects ---- */
+
+void certauto__device_ca(char *out, size_t size, const char *stem, int digits,
+	const struct certauto__cert_info *ca)
+{
+	const char *id = ca->ski;
+
+	/* A CA without a key identifier (RFC 5280 demands one) is told by its own digest alone. */
+	if (id == NULL || strspn(id, HEX) < (size_t)digits)
+		id = ca->fingerprint + digits;
+	(void)snprintf(out, size, "%s%.*s-%.*s", stem, digits, id, digits, ca->fingerprint);
+}
+
+int certauto__device_is_own_ca(const char *name, const char *stem, int digits)
+{
+	size_t n = (size_t)digits;
+
+	if (!certauto__text_starts(name, stem))
+		return 0;
+	name += strlen(stem);
+	return strspn(name, HEX) == n && name[n] == '-' && strspn(name + n + 1, HEX) == n &&
+		name[2 * n + 1] == '\0';
+}

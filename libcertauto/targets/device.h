@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CERTAUTO_TARGETS_DEVICE_H
+#define CERTAUTO_TARGETS_DEVICE_H
+
+/* What targets with a management API over HTTP have in common: the option url and what belongs to
+ * it, and names that say whose an object there is. */
+
+#include "jobs/target.h"
+
+/* That the option url may take the secrets of this target: https, or http where insecure says so.
+ * CERTAUTO_EINVAL. */
+int certauto__device_check_url(const certauto_target *target, certauto_error *err);
+/* At most max letters, digits and "_#.:@=-" or what is in more, a letter, digit or "_" first; NULL
+ * is fine. name: the option. CERTAUTO_EINVAL. */
+int certauto__device_check_name(const certauto_target *target, const char *name, const char *text,
+	size_t max, const char *more, certauto_error *err);
+
+/* A request to the option url, with path behind it, and its TLS, size and time as options say. */
+certauto__verdict certauto__device_ask(certauto__exchange *x, const certauto_target *target,
+	const char *method, const char *path);
+/* Forgets the headers of an earlier attempt: they may be secret. */
+void certauto__device_headers_clear(certauto__exchange *x);
+/* Puts "TYPE LABEL: " in front of a message. Returns its code. */
+int certauto__device_sign(certauto_error *err, const certauto_target *target);
+/* The peer of that type for equal values of the options named, NULL-terminated; passwords too: a
+ * target with the right one must not be told what another was. made_out as certauto__peer_get(). */
+int certauto__device_peer(certauto__peer **out, const certauto_target *target,
+	const struct certauto__peer_ops *ops, const char *const *names, int width,
+	certauto_error *err);
+
+/* prefix-acme-TIME-DIGEST-NAME: of what answers the challenge of one name. */
+void certauto__device_answer(char *out, size_t size, const certauto_target *target,
+	const char *name, const char *token, int64_t now);
+/* When the run began that made an object of that name; 0: it is none of ours. */
+int64_t certauto__device_answer_time(const char *object, const certauto_target *target);
+/* Appends KEYID-DIGEST to stem, of so many hex digits each: by key identifier, so that people find
+ * it, and by the certificate, for one key may have several. */
+void certauto__device_ca(char *out, size_t size, const char *stem, int digits,
+	const struct certauto__cert_info *ca);
+int certauto__device_is_own_ca(const char *name, const char *stem, int digits);
+
+#endif
