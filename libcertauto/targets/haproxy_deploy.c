@@ -343,17 +343,17 @@ static certauto__verdict set_ask(certauto_job *job, certauto__exchange *x)
 }
 
 /* Somebody was quicker after we had looked: another process, or a person. */
-static certauto__verdict wait_for_others(certauto_job *job)
+static certauto__verdict wait_for_others(certauto_job *job, const char *step)
 {
 	int64_t times = certauto__fact_number(job, ".crowded", 0) + 1;
 
 	if (times > CROWDED_MAX)
 		return certauto__fail(job, CERTAUTO_EBUSY, own_crt(job),
 			"HAProxy at %s has one transaction at a time, and others use it all the "
-			"time",
+			"time: run it again",
 			certauto__option_text(deployment_of(job)->target, "socket"));
 	certauto__fact_set_number(job, ".crowded", times);
-	return certauto__goto(job, "transaction");
+	return certauto__goto(job, step);
 }
 
 /* With a transaction open for another path HAProxy says that it has updated that one. */
@@ -371,7 +371,7 @@ static certauto__verdict set_read(certauto_job *job, certauto__exchange *x)
 	if (ours)
 		return CERTAUTO__NEXT;
 	if (certauto__haproxy_is_others(x) || certauto__haproxy_says(x, "Transaction updated"))
-		return wait_for_others(job);
+		return wait_for_others(job, "transaction");
 	return certauto__haproxy_refused(job, x, own_crt(job), "setting the certificate");
 }
 
@@ -403,7 +403,7 @@ static certauto__verdict commit_read(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__NEXT;
 	/* An attempt whose answer was lost may have worked: look again instead of guessing. */
 	if (certauto__haproxy_says(x, "No ongoing transaction") || certauto__haproxy_is_others(x))
-		return certauto__goto(job, "observe");
+		return wait_for_others(job, "observe");
 	/* A definite no: the old one is still served. */
 	certauto__fact_set(job, "switch", NULL);
 	return certauto__haproxy_refused(job, x, own_crt(job), "committing the certificate");

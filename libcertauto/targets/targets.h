@@ -6,6 +6,7 @@
 
 #include "jobs/target.h"
 
+extern const struct certauto__target_row certauto__target_avi;
 extern const struct certauto__target_row certauto__target_files;
 extern const struct certauto__target_row certauto__target_haproxy;
 extern const struct certauto__target_row certauto__target_netscaler;

@@ -168,13 +168,14 @@ static void test_target_options__types_are_listed_and_an_unknown_one_lists_them(
 	size_t i;
 
 	(void)state;
-	assert_int_equal(certauto_target_n_types(lab->cx), 3);
-	assert_string_equal(certauto_target_type_name(lab->cx, 0), "files");
-	assert_string_equal(certauto_target_type_name(lab->cx, 1), "haproxy");
-	assert_string_equal(certauto_target_type_name(lab->cx, 2), "netscaler");
-	assert_null(certauto_target_type_name(lab->cx, 3));
+	assert_int_equal(certauto_target_n_types(lab->cx), 4);
+	assert_string_equal(certauto_target_type_name(lab->cx, 0), "avi");
+	assert_string_equal(certauto_target_type_name(lab->cx, 1), "files");
+	assert_string_equal(certauto_target_type_name(lab->cx, 2), "haproxy");
+	assert_string_equal(certauto_target_type_name(lab->cx, 3), "netscaler");
+	assert_null(certauto_target_type_name(lab->cx, 4));
 	assert_int_equal(certauto_target_new(&target, lab->cx, "haprox"), CERTAUTO_ENOTFOUND);
-	lab_says(lab, "there are files, haproxy");
+	lab_says(lab, "there are avi, files, haproxy");
 	assert_null(target);
 	assert_int_equal(certauto_target_new(&target, lab->cx, "files"), 0);
 	for (i = 0; i < certauto_target_n_options(target); i++) {

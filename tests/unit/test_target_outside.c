@@ -507,8 +507,8 @@ static void test_target_outside__a_type_added_is_one_like_ours(void **state)
 	(void)state;
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &device, device_free),
 		0);
-	assert_int_equal(certauto_target_n_types(lab->cx), 4);
-	assert_string_equal(certauto_target_type_name(lab->cx, 3), "device");
+	assert_int_equal(certauto_target_n_types(lab->cx), 5);
+	assert_string_equal(certauto_target_type_name(lab->cx, 4), "device");
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &second, device_free),
 		CERTAUTO_EINVAL);
 	lab_says(lab, "there is a target type \"device\" already");

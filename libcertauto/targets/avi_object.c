@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects of the controller as JSON: what is in them, and how one is sent back changed. Of a list
+ * the objects are in "results". */
+
+#include "targets/avi.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/reader.h"
+
+#define VALUES_MAX (1024 * 1024) /* text of one field of one object */
+#define RESULTS "results[]."
+#define DEPTH_MAX 64
+
+/* ---- where a value stands ---- */
+
+/* The value as if its object were the whole text. 1, or 0: it is outside of the objects of a
+ * list. */
+static int inside(certauto__json_value *own, const certauto__json_value *value, int is_list)
+{
+	*own = *value;
+	if (!is_list)
+		return 1;
+	if (value->n_parts < 2 || strncmp(value->path, RESULTS, strlen(RESULTS) - 1) != 0 ||
+		strcmp(value->parts[0], "results") != 0)
+		return 0;
+	own->path += strlen(RESULTS) - (value->n_parts == 2);
+	own->parts += 2;
+	own->indexes += 2;
+	own->n_parts -= 2;
+	return 1;
+}
+
+static int is_results(const certauto__json_value *value)
+{
+	return value->type == CERTAUTO__JSON_ARRAY && value->n_parts == 1 &&
+		strcmp(value->parts[0], "results") == 0;
+}
+
+/* ---- fields ---- */
+
+struct field {
+	const char *path;
+	size_t item_len;           /* of the part of path up to its last "[]"; 0: it has none */
+	size_t item_parts;         /* and what stands there is so deep */
+	certauto__buffer text;     /* all its values in this object */
+	size_t n;
+	int in_item;               /* the item that is open has given one */
+};
+
+struct rows {
+	struct field fields[CERTAUTO__AVI_FIELDS];
+	size_t n_fields;
+	certauto__avi_row_cb cb;
+	void *arg;
+	int is_list;
+	int64_t total;
+};
+
+static int field_add(struct field *field, const char *text, size_t len)
+{
+	size_t begin;
+
+	if (field->n++ > 0)
+		certauto__buffer_text_add(&field->text, ",");
+	field->in_item = 1;
+	begin = field->text.len;
+	if (certauto__buffer_add(&field->text, text, len) < 0)
+		return field->text.rc;
+	for (; field->item_len > 0 && begin < field->text.len; begin++) {
+		if (field->text.data[begin] == ',')
+			field->text.data[begin] = ';';
+	}
+	return 0;
+}
+
+static const char *text_of(const certauto__json_value *value)
+{
+	switch (value->type) {
+	case CERTAUTO__JSON_TRUE:
+		return "true";
+	case CERTAUTO__JSON_FALSE:
+		return "false";
+	default:
+		return value->text;
+	}
+}
+
+/* Begins and ends of arrays' items, and values that are wanted. */
+static int field_see(struct field *field, const certauto__json_value *own)
+{
+	const char *text = text_of(own);
+
+	if (text != NULL)
+		return certauto__json_is(own, field->path) ?
+			field_add(field, text, strlen(text)) : 0;
+	if (field->item_len == 0 || strncmp(own->path, field->path, field->item_len) != 0 ||
+		own->path[field->item_len] != '\0' || own->n_parts != field->item_parts)
+		return 0;
+	if (own->type == CERTAUTO__JSON_OBJECT)
+		field->in_item = 0;
+	else if (own->type == CERTAUTO__JSON_OBJECT_END && !field->in_item)
+		return field_add(field, "", 0);
+	return 0;
+}
+
+static void rows_begin(struct rows *rows)
+{
+	size_t i;
+
+	for (i = 0; i < rows->n_fields; i++) {
+		certauto__buffer_clear(&rows->fields[i].text);
+		rows->fields[i].n = 0;
+	}
+}
+
+static int rows_end(struct rows *rows)
+{
+	const char *values[CERTAUTO__AVI_FIELDS];
+	size_t i;
+
+	for (i = 0; i < rows->n_fields; i++)
+		values[i] = rows->fields[i].n > 0
+			? certauto__buffer_text(&rows->fields[i].text) : NULL;
+	return rows->cb(rows->arg, values);
+}
+
+static int rows_cb(void *arg, const certauto__json_value *value)
+{
+	struct rows *rows = arg;
+	certauto__json_value own;
+	size_t i;
+	int rc = 0;
+
+	if (is_results(value))
+		rows->is_list = 1;
+	if (certauto__json_is(value, "count"))
+		(void)certauto__json_int(value, 0, INT32_MAX, &rows->total);
+	if (!inside(&own, value, rows->is_list))
+		return 0;
+	if (own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT)
+		rows_begin(rows);
+	for (i = 0; rc == 0 && i < rows->n_fields; i++)
+		rc = field_see(&rows->fields[i], &own);
+	if (rc == 0 && own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT_END)
+		rc = rows_end(rows);
+	return rc;
+}
+
+static void rows_init(struct rows *rows, const char *const *fields)
+{
+	const char *at, *item;
+
+	for (; fields[rows->n_fields] != NULL; rows->n_fields++) {
+		struct field *field = &rows->fields[rows->n_fields];
+
+		field->path = fields[rows->n_fields];
+		for (at = field->path; (item = strstr(at, "[]")) != NULL; at = item + 2)
+			field->item_len = (size_t)(item + 2 - field->path);
+		for (at = field->path; at < field->path + field->item_len; at++)
+			field->item_parts += at == field->path || *at == '.' || *at == '[';
+		certauto__buffer_init(&field->text, VALUES_MAX);
+	}
+}
+
+int certauto__avi_rows(const certauto__exchange *x, const char *const *fields,
+	certauto__avi_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
+{
+	struct rows rows = {.cb = cb, .arg = arg, .total = -1};
+	const char *data;
+	size_t i, len;
+	int rc = 0;
+
+	rows_init(&rows, fields);
+	data = certauto__exchange_answer(x, &len);
+	if (len > 0)
+		rc = certauto__json_read(certauto__buffer_text(&x->url), data, len,
+			&certauto__json_limits_device, rows_cb, &rows, err);
+	for (i = 0; i < rows.n_fields; i++)
+		certauto__buffer_free(&rows.fields[i].text);
+	if (rc == 0 && total_out != NULL)
+		*total_out = rows.total >= 0 ? rows.total : len > 0;
+	return rc;
+}
+
+/* ---- an object sent back ---- */
+
+struct copy {
+	certauto__json w;
+	const struct certauto__avi_edit *edits;
+	size_t n_edits;
+	unsigned char is_array[DEPTH_MAX]; /* of what is open at that depth */
+	size_t skip;               /* 1 + depth of what is left out; 0: nothing is */
+	int is_list, done;
+	uint64_t made;             /* which edits */
+};
+
+/* A list or not: that must be known before the first member is written. */
+static int list_cb(void *arg, const certauto__json_value *value)
+{
+	if (is_results(value))
+		*(int *)arg = 1;
+	return 0;
+}
+
+/* As certauto__json_is(); "services[2]" is the third item alone. */
+static int is_at(const certauto__json_value *own, const char *path)
+{
+	const char *item = strrchr(path, '[');
+	size_t len, last = own->n_parts - 1;
+
+	if (item == NULL || item[1] == ']')
+		return certauto__json_is(own, path);
+	len = (size_t)(item - path);
+	return own->n_parts > 0 && strcmp(own->parts[last], "[]") == 0 &&
+		own->indexes[last] == strtoul(item + 1, NULL, 10) &&
+		strncmp(own->path, path, len) == 0 && strcmp(own->path + len, "[]") == 0;
+}
+
+static const struct certauto__avi_edit *edit_of(struct copy *copy, const certauto__json_value *own)
+{
+	size_t i;
+
+	for (i = 0; i < copy->n_edits; i++) {
+		if (!is_at(own, copy->edits[i].path))
+			continue;
+		copy->made |= (uint64_t)1 << i;
+		return &copy->edits[i];
+	}
+	return NULL;
+}
+
+static void key_write(struct copy *copy, const certauto__json_value *own)
+{
+	if (own->n_parts > 0 && !copy->is_array[own->n_parts - 1])
+		certauto__json_key(&copy->w, own->parts[own->n_parts - 1]);
+}
+
+/* What the object whose end this is was to have besides. */
+static void add_missing(struct copy *copy, const certauto__json_value *own)
+{
+	const char *path, *dot;
+	size_t i, len;
+
+	for (i = 0; i < copy->n_edits; i++) {
+		path = copy->edits[i].path;
+		dot = strrchr(path, '.');
+		len = dot != NULL ? (size_t)(dot - path) : 0;
+		if ((copy->made & (uint64_t)1 << i) != 0 || strlen(own->path) != len ||
+			strncmp(own->path, path, len) != 0 || strchr(path + len, '[') != NULL)
+			continue;
+		copy->made |= (uint64_t)1 << i;
+		if (copy->edits[i].json == NULL)
+			continue;
+		certauto__json_key(&copy->w, dot != NULL ? dot + 1 : path);
+		certauto__json_raw(&copy->w, copy->edits[i].json);
+	}
+}
+
+static void value_write(struct copy *copy, const certauto__json_value *own)
+{
+	switch (own->type) {
+	case CERTAUTO__JSON_NULL:
+		certauto__json_null(&copy->w);
+		break;
+	case CERTAUTO__JSON_FALSE:
+	case CERTAUTO__JSON_TRUE:
+		certauto__json_bool_value(&copy->w, own->type == CERTAUTO__JSON_TRUE);
+		break;
+	case CERTAUTO__JSON_NUMBER: /* as text: the controller's may be longer than ours */
+		certauto__json_raw(&copy->w, own->text);
+		break;
+	case CERTAUTO__JSON_STRING:
+		certauto__json_text_len(&copy->w, own->text, own->len);
+		break;
+	case CERTAUTO__JSON_OBJECT:
+		certauto__json_object(&copy->w);
+		break;
+	case CERTAUTO__JSON_ARRAY:
+		certauto__json_array(&copy->w);
+		break;
+	case CERTAUTO__JSON_OBJECT_END:
+		add_missing(copy, own);
+		certauto__json_object_end(&copy->w);
+		break;
+	case CERTAUTO__JSON_ARRAY_END:
+		certauto__json_array_end(&copy->w);
+		break;
+	}
+}
+
+static int is_end(const certauto__json_value *value)
+{
+	return value->type == CERTAUTO__JSON_OBJECT_END || value->type == CERTAUTO__JSON_ARRAY_END;
+}
+
+static int is_begin(const certauto__json_value *value)
+{
+	return value->type == CERTAUTO__JSON_OBJECT || value->type == CERTAUTO__JSON_ARRAY;
+}
+
+static void copy_value(struct copy *copy, const certauto__json_value *own)
+{
+	const struct certauto__avi_edit *edit;
+
+	if (copy->skip > 0) {
+		if (is_end(own) && own->n_parts + 1 == copy->skip)
+			copy->skip = 0;
+		return;
+	}
+	if (is_end(own)) {
+		value_write(copy, own);
+		return;
+	}
+	if (is_begin(own))
+		copy->is_array[own->n_parts] = own->type == CERTAUTO__JSON_ARRAY;
+	if ((edit = edit_of(copy, own)) == NULL) {
+		key_write(copy, own);
+		value_write(copy, own);
+		return;
+	}
+	if (is_begin(own))
+		copy->skip = own->n_parts + 1;
+	if (edit->json == NULL)
+		return;
+	key_write(copy, own);
+	certauto__json_raw(&copy->w, edit->json);
+}
+
+static int copy_cb(void *arg, const certauto__json_value *value)
+{
+	struct copy *copy = arg;
+	certauto__json_value own;
+
+	if (copy->done || !inside(&own, value, copy->is_list))
+		return 0;
+	copy_value(copy, &own);
+	copy->done = own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT_END;
+	return copy->w.out->rc;
+}
+
+int certauto__avi_edit(certauto__buffer *out, const char *object, size_t len,
+	const struct certauto__avi_edit *edits, size_t n_edits, certauto_error *err)
+{
+	struct copy copy = {.edits = edits, .n_edits = n_edits};
+	size_t i;
+	int rc;
+
+	certauto__json_start(&copy.w, out, 0);
+	if ((rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
+		     list_cb, &copy.is_list, err)) < 0 ||
+		(rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
+			 copy_cb, &copy, err)) < 0)
+		return rc;
+	for (i = 0; i < n_edits; i++) {
+		if (edits[i].json != NULL && (copy.made & (uint64_t)1 << i) == 0)
+			copy.done = 0;
+	}
+	return copy.done ? 0 : certauto__error_set(err, CERTAUTO_EPROTO, NULL,
+		"the controller's object is not as expected");
+}
