@@ -65,8 +65,8 @@ class Stage:
         """A file of the demo."""
         return os.path.join(self.folder, name)
 
-    def certauto(self, *args, config="certauto.json", expect=0, limit_s=RUN_LIMIT_S):
-        """Show a command line, run it, show what it says."""
+    def certauto(self, *args, config="certauto.json", expect=0, limit_s=RUN_LIMIT_S, show=str):
+        """Show a command line, run it, show what it says, as show() makes it for readers."""
         words = (["-c", config] if config else []) + list(args)
         print(f"\n$ certauto {' '.join(words)}", flush=True)
         before = time.monotonic()
@@ -80,7 +80,7 @@ class Stage:
             timeout=limit_s,
             check=False,
         )
-        print(textwrap.indent(done.stdout.rstrip("\n"), "  "))
+        print(textwrap.indent(show(done.stdout).rstrip("\n"), "  "))
         print(f"  [exit status {done.returncode}, {time.monotonic() - before:.2f} s]", flush=True)
         if done.returncode != expect:
             raise Broken(

@@ -12,10 +12,12 @@ import time
 import zlib
 
 from real import haproxy, pki, tls
+from real.avi import VS, Controller
 from real.certauto import Certauto, write_config
 from real.lab import Lab
 from real.netscaler import HTTP, Appliance
 from real.nginx import Nginx
+from sim.avi import Avi
 from sim.ca import CA
 from sim.nitro import Nitro
 
@@ -471,6 +473,59 @@ class RenewNetscaler(Renewal, IssueNetscaler):
     title = "renew-netscaler"
 
 
+class AviFaultLab(FaultLab, Controller):
+    """The CA validates through a virtual service of a simulated Avi controller."""
+
+    def __init__(self, binary, shim):
+        super().__init__(binary, shim, self._make_avi)
+
+    def _make_avi(self, _lab):
+        self.tls = self.ca
+        self.avi = Avi(self.new_folder("avi"), self.ca)
+        self.add_service(http=(), host="127.0.0.1")
+        self.avi.http_port = int(self.http.rpartition(":")[2])
+        return self.avi
+
+
+class IssueAvi(Case):
+    """From nothing to a certificate that Avi serves, where port 80 is closed."""
+
+    title = "issue-avi"
+
+    @staticmethod
+    def make_lab(binary, shim):
+        return AviFaultLab(binary, shim)
+
+    def prepare(self):
+        self.old = self.served()
+
+    def target(self):
+        return self.lab.target(virtualservice=VS)
+
+    def served(self):
+        return self.lab.shown(self.name)
+
+    def check_target(self):
+        left = self.lab.left_over()
+        check(not left, f"on the controller: {left}")
+        check(self.lab.bound() == list(self.lab.pairs()), f"bound: {self.lab.bound()}")
+
+    def check_silence(self):
+        super().check_silence()
+        said = "\n".join(self.said)
+        check("csrftoken" not in said and "sessionid" not in said, "a cookie was said")
+
+    def remove(self):
+        super().remove()
+        self.lab.reset()
+
+
+class RenewAvi(Renewal, IssueAvi):
+    """The renewal of what Avi serves."""
+
+    title = "renew-avi"
+
+
 class RotateKey(IssueHaproxy):
     """The account is given another key: whichever counts afterwards, it is the one that is used."""
 
@@ -498,7 +553,10 @@ class RotateKey(IssueHaproxy):
         self.check_whole()
 
 
-ALL = (IssueHaproxy, RenewHaproxy, RenewNginx, IssueNetscaler, RenewNetscaler, RotateKey)
+ALL = (
+    IssueHaproxy, RenewHaproxy, RenewNginx, IssueNetscaler, RenewNetscaler, IssueAvi, RenewAvi,
+    RotateKey,
+)  # fmt: skip
 CASES = {case.title: case for case in ALL}
 
 # ---- the points ----

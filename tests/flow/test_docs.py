@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 
+import pytest
 from conftest import TESTS
 from real import ports
 
@@ -49,16 +50,17 @@ def test_docs__the_lab_answers_challenges_by_the_same_rule(lab):
         assert rule.replace("/etc/haproxy/acme.map", lab.haproxy.map) in file.read()
 
 
-def test_docs__the_configuration_for_a_netscaler_is_accepted(binary, tmp_path):
+@pytest.mark.parametrize("device", ["netscaler", "avi"])
+def test_docs__the_configuration_for_a_device_is_accepted(binary, tmp_path, device):
     password = tmp_path / "password"
     password.write_text("secret\n")
     password.chmod(0o600)
-    page = source("docs", "targets", "netscaler.md")
+    page = source("docs", "targets", device + ".md")
     whole, *parts = re.findall(r"```json\n(.*?)```", page, re.S)
     part = next(part for part in parts if part.startswith('"deploy"'))
     for text in (whole, whole.replace('"deploy": ["edge"]', part.strip())):
-        text = text.replace("/etc/certauto/netscaler.password", str(password))
-        text = text.replace("/etc/certauto/netscaler-ca.pem", str(tmp_path / "ca.pem"))
+        text = text.replace(f"/etc/certauto/{device}.password", str(password))
+        text = text.replace(f"/etc/certauto/{device}-ca.pem", str(tmp_path / "ca.pem"))
         config = json.loads(text)
         config["state"] = str(tmp_path / "state")
         path = tmp_path / "certauto.json"
@@ -71,7 +73,7 @@ def test_docs__the_configuration_for_a_netscaler_is_accepted(binary, tmp_path):
 
 
 def test_docs__every_option_is_on_the_page(binary):
-    for kind in ("haproxy", "files", "netscaler"):
+    for kind in ("haproxy", "files", "netscaler", "avi"):
         with open(
             os.path.join(os.path.dirname(TESTS), "docs", "targets", kind + ".md"), encoding="utf-8"
         ) as file:

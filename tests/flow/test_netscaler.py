@@ -8,7 +8,8 @@ import signal
 
 import pytest
 from conftest import BINARY
-from real.netscaler import KEY, NetscalerLab, challenges, kinds, writes
+from real.netscaler import NetscalerLab, challenges
+from real.simulated import KEY, kinds, writes
 
 
 @pytest.fixture(name="lab")

@@ -9,8 +9,9 @@ from conftest import BINARY
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from real.netscaler import HTTPS, KEY, NetscalerLab
+from real.netscaler import HTTPS, NetscalerLab
 from real.pki import openssl
+from real.simulated import KEY
 
 PAIR = f"certauto-shop-{KEY}"
 

@@ -2,7 +2,8 @@
 
 import pytest
 from conftest import BINARY
-from real.netscaler import NetscalerLab, challenges, kinds, writes
+from real.netscaler import NetscalerLab, challenges
+from real.simulated import kinds, writes
 
 
 @pytest.fixture(name="lab")

@@ -6,8 +6,9 @@ import re
 
 import pytest
 from conftest import BINARY
-from real.netscaler import HTTP, HTTPS, KEY, NetscalerLab, challenges, kinds, writes
+from real.netscaler import HTTP, HTTPS, NetscalerLab, challenges
 from real.pki import openssl
+from real.simulated import KEY, kinds, writes
 
 
 PAIR = f"certauto-shop-{KEY}"

@@ -3,7 +3,8 @@ the old certificate served on."""
 
 import pytest
 from conftest import BINARY
-from real.netscaler import HTTP, HTTPS, KEY, NetscalerLab, kinds
+from real.netscaler import HTTP, HTTPS, NetscalerLab
+from real.simulated import KEY, kinds
 
 
 PAIR = f"certauto-shop-{KEY}"

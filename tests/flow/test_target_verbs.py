@@ -6,8 +6,9 @@ import os
 import pytest
 
 from conftest import BINARY
-from real.netscaler import NetscalerLab, writes
+from real.netscaler import NetscalerLab
 from real.pki import openssl
+from real.simulated import writes
 
 NAME = "shop.example.org"
 

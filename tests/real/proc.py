@@ -22,12 +22,15 @@ def wait_until(check, what, deadline_s=15.0):
 
 
 def exit_on_sigterm():
-    """Make SIGTERM unwind the stack as Ctrl-C does, so that every server is ended."""
+    """Make SIGTERM unwind the stack as Ctrl-C does, so that every server is ended. A shell without
+    job control starts its background jobs deaf to Ctrl-C: not us, nor those whom we send it."""
 
     def stop(_number, _frame):
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Server:

@@ -42,6 +42,11 @@ class Served:
         text = self._x509("-text")
         return "rsa" if "rsaEncryption" in text else "ecdsa"
 
+    @property
+    def public_key(self):
+        """The key, PEM."""
+        return self._x509("-pubkey")
+
     def _x509(self, *what):
         done = subprocess.run(
             ["openssl", "x509", "-inform", "DER", "-noout", *what],
@@ -68,9 +73,9 @@ def context(key=None, roots=None, tls13=False):
     return ctx
 
 
-def served(port, name, key=None, roots=None, tls13=False):
+def served(port, name, key=None, roots=None, tls13=False, host="127.0.0.1"):
     """The certificate that port serves for name; OSError (an SSLError is one) when none."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+    with socket.create_connection((host, port), timeout=10) as raw:
         with context(key, roots, tls13).wrap_socket(raw, server_hostname=name) as tls:
             return Served(tls.getpeercert(binary_form=True))
 

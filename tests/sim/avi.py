@@ -91,7 +91,7 @@ OPTIONS = {
     "profile_redirect_first": True,  # http_to_https of the profile comes before security policies
     "evh_parent_policies": "unmatched",  # for what no child takes; or "all"
     # Scripts.
-    "script_mode": "wait",  # for the answer to a POST; or "background"
+    "script_mode": "wait",  # for the answer to a POST, also to renew; or "background"
     "script_failure": "remove",  # the new object; or "keep" it pending
     "dynamic_unset": "empty",  # a dynamic parameter that a certificate does not set; or "omit"
     "script_timeout": 300.0,  # where the script says none
@@ -282,6 +282,8 @@ class Avi:
         if not run.ok:
             if creating and self.script_failure == "remove":
                 self.store.remove(obj)
+            elif obj.data["status"] == avi_certs.PENDING and not creating:
+                self.store.put(replace(obj, data={**obj.data, "status": avi_certs.FINISHED}))
             raise AviError(400, avi_script.failure(run))
         chain = avi_certs.blocks(run.answer)
         data = dict(obj.data)

@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, unquote
 
 from . import avi_certs, avi_rules
@@ -421,7 +421,11 @@ class Api:
         def renew():
             return Answer(self.told(self.avi.obtain(obj), request))
 
-        return renew
+        if self.avi.script_mode == "wait":
+            return renew
+        obj = self.store.put(replace(obj, data={**obj.data, "status": avi_certs.PENDING}))
+        self.avi.in_background(lambda: self.avi.obtain(obj))
+        return Answer(self.told(obj, request))
 
     # ---- how objects are told ----
 
