@@ -20,9 +20,9 @@
 #define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
 #define CERTAUTO__FAREWELL_MS 5000     /* and what a peer is told at the end */
 #define CERTAUTO__CHILDREN_PAR 8
-/* What a command that is on its way to a socket, and a request that can be taken back, get to end in
- * after a cancel: a peer serves several connections at once, and the undo could overtake what was
- * only abandoned. */
+/* What a command that is on its way to a socket, and a request that can be taken back, get to end
+ * in after a cancel: a peer serves several connections at once, and the undo could overtake what
+ * was only abandoned. */
 #define CERTAUTO__LAST_WORDS_MS 2000
 #define CERTAUTO__FORMER "~former" /* key of the child that settles a record of another identity */
 

@@ -6,6 +6,7 @@ The program that orders is order.c, built here.
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
@@ -803,17 +804,20 @@ def test_taken_up__what_was_finalized_with_this_request_is(ca, order):
 
 
 def test_record__of_two_at_once_each_gets_its_certificate(ca, order):
-    held, go = threading.Event(), threading.Event()
+    first, stopped = [], threading.Event()
 
-    def hold(_request, _answer):
-        held.set()
-        go.wait(20)
+    def stop(_request, _answer):
+        if not stopped.is_set():
+            first[0].send_signal(signal.SIGSTOP)
+            stopped.set()
 
-    ca.on("challenge", hold, before=True)
-    with subprocess.Popen(order.argv({}), stdout=subprocess.PIPE, text=True) as first:
-        assert held.wait(20)
-        ca.behave()
-        expect(order(), "OK")
-        go.set()
-        assert json.loads(first.communicate(timeout=30)[0].splitlines()[-1])["code"] == "CERTAUTO_OK"
+    ca.on("challenge", stop)
+    with ca.lock:
+        first.append(subprocess.Popen(order.argv({}), stdout=subprocess.PIPE, text=True))
+    with first[0]:
+        assert stopped.wait(20)
+        second = subprocess.run(order.argv({}), capture_output=True, timeout=30, check=True)
+        first[0].send_signal(signal.SIGCONT)
+        for told in (second.stdout, first[0].communicate(timeout=30)[0]):
+            assert json.loads(told.splitlines()[-1])["code"] == "CERTAUTO_OK"
     assert order.journals() == []
