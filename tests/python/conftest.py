@@ -31,6 +31,22 @@ def pytest_configure(config):
     exit_on_sigterm()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The file that takes a minute goes first; all others fit beside it."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class LongestFirst(LoadFileScheduling):
+        """As it is, but for the first."""
+
+        def _assign_work_unit(self, node):
+            if "test_stress.py" in self.workqueue:
+                self.workqueue.move_to_end("test_stress.py", last=False)
+            super()._assign_work_unit(node)
+
+    return LongestFirst(config, log)
+
+
 @pytest.fixture(scope="session", name="tls")
 def _tls(tmp_path_factory):
     """Who issues the TLS certificates of simulated CAs."""
@@ -112,10 +128,3 @@ def allocated():
     mallinfo2 = ctypes.CDLL(None).mallinfo2
     mallinfo2.restype = _Mallinfo
     return mallinfo2().uordblks, sys.getallocatedblocks()
-
-
-def rss_kib():
-    """Memory of this process, after a collection."""
-    gc.collect()
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
