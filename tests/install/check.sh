@@ -30,7 +30,9 @@ check_files() {
 		include/certauto.h include/certauto/sys/target.h share/man/man1/certauto.1 \
 		share/man/man5/certauto.json.5 lib/systemd/system/certauto.service \
 		lib/systemd/system/certauto.timer share/doc/certauto/README.md \
-		share/doc/certauto/certauto.cron share/doc/certauto/targets/haproxy.md; do
+		share/doc/certauto/certauto.cron share/doc/certauto/targets/haproxy.md \
+		share/man/man7/certauto-hooks.7 share/certauto/certauto-hooks.sh \
+		share/bash-completion/completions/certauto share/zsh/site-functions/_certauto; do
 		there "/usr/$file"
 	done
 	# In place, not enabled: nothing in /etc, no wants-link.
@@ -45,12 +47,16 @@ check_files() {
 }
 
 check_command() {
-	local dynamic
+	local dynamic file
 	dynamic=$(readelf -d "$stage/usr/bin/certauto")
 	[[ $dynamic != *RPATH* && $dynamic != *RUNPATH* ]] || fail "the command has a path of the build in it"
 	[[ $dynamic == *'[libcertauto.so.0]'* ]] || fail "the command does not use libcertauto.so.0"
 	[[ $(readelf -d "$stage/usr/lib/libcertauto.so.0") == *'soname: [libcertauto.so.0]'* ]] || fail "soname"
 	LD_LIBRARY_PATH=$stage/usr/lib "$stage/usr/bin/certauto" version >/dev/null || fail "the command does not run"
+	for file in bash-completion/completions/certauto zsh/site-functions/_certauto; do
+		LD_LIBRARY_PATH=$stage/usr/lib "$stage/usr/bin/certauto" completion "${file%%[-/]*}" |
+			cmp - "$stage/usr/share/$file" || fail "$file is not what the command prints"
+	done
 }
 
 # Without arguments an example says how it is used: it found its library and runs.
