@@ -20,8 +20,7 @@ static int may_retry(int fd)
 	return errno == EINTR || (errno == EAGAIN && poll(&ready, 1, PATIENCE_MS) > 0);
 }
 
-/* Up to one byte more than max, which tells a file that is too long. -1 with errno. */
-static int read_all(struct text *out, int fd, size_t max)
+int input_take(struct text *out, int fd, size_t max)
 {
 	char block[4096];
 	ssize_t n;
@@ -34,13 +33,24 @@ static int read_all(struct text *out, int fd, size_t max)
 	return n < 0 ? -1 : 0;
 }
 
+int input_load(struct text *out, const char *path, size_t max)
+{
+	/* A FIFO that nobody writes to must not hold us up. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int rc = fd >= 0 ? input_take(out, fd, max) : -1, error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return rc;
+}
+
 int input_read(const struct shell *shell, struct text *out, const char *option, const char *path,
 	size_t max)
 {
-	/* A FIFO that nobody writes to must not hold us up. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), status = STATUS_DONE;
+	int status = STATUS_DONE;
 
-	if (fd < 0 || read_all(out, fd, max) < 0)
+	if (input_load(out, path, max) < 0)
 		status = say_usage(
 			shell, "--%s: cannot read %s: %s", option, path, strerror(errno));
 	else if (out->len > max)
@@ -48,7 +58,5 @@ int input_read(const struct shell *shell, struct text *out, const char *option, 
 			shell, "--%s: %s is larger than %zu bytes", option, path, max);
 	else if (out->len == 0)
 		status = say_usage(shell, "--%s: %s is empty", option, path);
-	if (fd >= 0)
-		close(fd);
 	return status;
 }

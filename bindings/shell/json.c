@@ -18,9 +18,22 @@ struct reader {
 
 static int read_value(struct reader *reader, struct json *out);
 
+/* Comments too, as configurations have them; one that does not end is left where it is, and is no
+ * JSON. */
 static void skip_space(struct reader *reader)
 {
-	reader->at += strspn(reader->at, " \t\r\n");
+	const char *end;
+
+	for (;;) {
+		reader->at += strspn(reader->at, " \t\r\n");
+		if (strncmp(reader->at, "//", 2) == 0)
+			reader->at += strcspn(reader->at, "\n");
+		else if (strncmp(reader->at, "/*", 2) == 0 &&
+			(end = strstr(reader->at + 2, "*/")) != NULL)
+			reader->at = end + 2;
+		else
+			return;
+	}
 }
 
 /* Is c next? Then it is passed. */

@@ -2,7 +2,8 @@
 #ifndef CERTAUTO_SHELL_JSON_H
 #define CERTAUTO_SHELL_JSON_H
 
-/* Reads the JSON text in which the library gives results, plans and status, as a tree. */
+/* Reads the JSON text in which the library gives results, plans and status, as a tree; also a
+ * configuration, comments and all. */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -11,7 +11,6 @@
 #include "progress.h"
 #include "shell.h"
 
-#define CONFIG_FILE "/etc/certauto/certauto.json"
 #define TIMEOUT_S 3600
 #define TIMEOUT_MAX_S 604800
 #define SLICE_MS 100 /* how often a live display is looked after */
@@ -175,19 +174,6 @@ int shell_finish(struct shell *shell, certauto_job *job)
 
 /* ---- to the verb ---- */
 
-/* How many words of a verb's name the operands begin with; -1 if they are another verb. */
-static int match(const struct verb *verb, const struct strings *operands)
-{
-	const char *rest = strchr(verb->name, ' ');
-	size_t len = rest != NULL ? (size_t)(rest - verb->name) : strlen(verb->name);
-
-	if (strlen(operands->items[0]) != len || memcmp(operands->items[0], verb->name, len) != 0)
-		return -1;
-	if (rest == NULL)
-		return 1;
-	return operands->n > 1 && strcmp(operands->items[1], rest + 1) == 0 ? 2 : -1;
-}
-
 /* What may follow the first word, if it begins verbs of two words. */
 static int say_unknown(const struct shell *shell, const struct strings *operands)
 {
@@ -218,28 +204,20 @@ static int say_unknown(const struct shell *shell, const struct strings *operands
 static int find_verb(struct shell *shell)
 {
 	struct strings *operands = &shell->options.operands;
-	const struct verb *verb;
-	int words;
+	size_t n_words;
 
-	for (verb = verbs; verb->name != NULL; verb++) {
-		words = match(verb, operands);
-		if (words < 0)
-			continue;
-		shell->verb = verb;
-		operands->n -= (size_t)words;
-		memmove(operands->items, operands->items + words,
-			operands->n * sizeof(*operands->items));
-		return STATUS_DONE;
-	}
-	return say_unknown(shell, operands);
+	shell->verb = verb_find(operands, &n_words);
+	if (shell->verb == NULL)
+		return say_unknown(shell, operands);
+	strings_drop(operands, n_words);
+	return STATUS_DONE;
 }
 
 /* Options and operands against what the verb takes. */
 static int check_usage(const struct shell *shell)
 {
 	const struct verb *verb = shell->verb;
-	/* -c belongs to the command, and does no harm to a verb that reads no configuration. */
-	option_set known = OPTIONS_COMMON | OPTION_BIT(OPTION_CONFIG) | verb->options;
+	option_set known = verb_options(NULL) | verb->options;
 	option_set wrong = options_given(&shell->options) & ~known;
 	const char *timeout = option_value(&shell->options, OPTION_TIMEOUT);
 	size_t n = shell->options.operands.n;

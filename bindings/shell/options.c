@@ -12,67 +12,73 @@
 #define HELP_COLUMN 28
 
 const struct option_row option_rows[OPTION_COUNT] = {
-	[OPTION_HELP] = {"help", 'h', 0, NULL, "show this"},
-	[OPTION_VERSION] = {"version", 0, 0, NULL, "show the version"},
-	[OPTION_CONFIG] = {"config", 'c', 0, "FILE",
+	[OPTION_HELP] = {"help", 'h', 0, NULL, VALUE_ANY, "show this"},
+	[OPTION_VERSION] = {"version", 0, 0, NULL, VALUE_ANY, "show the version"},
+	[OPTION_CONFIG] = {"config", 'c', 0, "FILE", VALUE_FILE,
 		"configuration file (default /etc/certauto/certauto.json)"},
-	[OPTION_JSON] = {"json", 0, 0, NULL, "print results as JSON, see certauto-status(7)"},
-	[OPTION_QUIET] = {"quiet", 'q', 0, NULL, "no progress; errors and warnings only"},
-	[OPTION_VERBOSE] = {"verbose", 'v', 0, NULL, "log each step in plain lines"},
-	[OPTION_TIMEOUT] = {"timeout", 0, 0, "SECONDS", "give up after so long (default 3600)"},
-	[OPTION_DRY_RUN] = {"dry-run", 0, 0, NULL, "say what would be done and change nothing"},
-	[OPTION_FORCE] = {"force", 0, 0, NULL, "renew what is not due; overwrite files that exist"},
-	[OPTION_MUST_RENEW_BEFORE] = {"must-renew-before", 0, 0, "TIME",
+	[OPTION_JSON] = {"json", 0, 0, NULL, VALUE_ANY,
+		"print results as JSON, see certauto-status(7)"},
+	[OPTION_QUIET] = {"quiet", 'q', 0, NULL, VALUE_ANY,
+		"no progress; errors and warnings only"},
+	[OPTION_VERBOSE] = {"verbose", 'v', 0, NULL, VALUE_ANY, "log each step in plain lines"},
+	[OPTION_TIMEOUT] = {"timeout", 0, 0, "SECONDS", VALUE_ANY,
+		"give up after so long (default 3600)"},
+	[OPTION_DRY_RUN] = {"dry-run", 0, 0, NULL, VALUE_ANY,
+		"say what would be done and change nothing"},
+	[OPTION_FORCE] = {"force", 0, 0, NULL, VALUE_ANY,
+		"renew what is not due; overwrite files that exist"},
+	[OPTION_MUST_RENEW_BEFORE] = {"must-renew-before", 0, 0, "TIME", VALUE_ANY,
 		"also what would come due before 14d, 36h, 2026-12-24 or an RFC 3339 time"},
-	[OPTION_SERVER] = {"server", 0, 0, "URL",
-		"the CA: directory URL, letsencrypt or letsencrypt-staging"},
-	[OPTION_CA_FILE] = {"ca-file", 0, 0, "FILE",
+	[OPTION_SERVER] = {"server", 0, 0, "URL", VALUE_SERVER,
+		"the CA: " WORDS_SERVER " or the URL of its directory"},
+	[OPTION_CA_FILE] = {"ca-file", 0, 0, "FILE", VALUE_FILE,
 		"certificates (PEM) that the CA's server is verified by"},
-	[OPTION_AGREE_TOS] = {"agree-tos", 0, 0, NULL, "agree to the CA's terms of service"},
-	[OPTION_CONTACT] = {"contact", 0, 1, "URI",
+	[OPTION_AGREE_TOS] = {"agree-tos", 0, 0, NULL, VALUE_ANY,
+		"agree to the CA's terms of service"},
+	[OPTION_CONTACT] = {"contact", 0, 1, "URI", VALUE_ANY,
 		"how the CA reaches you, such as mailto:ops@example.org"},
-	[OPTION_EAB_KID] = {"eab-kid", 0, 0, "ID",
+	[OPTION_EAB_KID] = {"eab-kid", 0, 0, "ID", VALUE_ANY,
 		"external account binding: who you are at the CA"},
-	[OPTION_EAB_HMAC] = {"eab-hmac", 0, 0, "file:PATH|env:NAME|fd:N",
+	[OPTION_EAB_HMAC] = {"eab-hmac", 0, 0, "file:PATH|env:NAME|fd:N", VALUE_SECRET,
 		"where its MAC key (base64url) is; never the key itself"},
-	[OPTION_EAB_ALG] = {"eab-alg", 0, 0, "ALG", "its MAC: HS256 (default), HS384, HS512"},
-	[OPTION_ACCOUNT_KEY] = {"account-key", 0, 0, "TYPE",
+	[OPTION_EAB_ALG] = {"eab-alg", 0, 0, "ALG", VALUE_MAC, "its MAC: " WORDS_MAC},
+	[OPTION_ACCOUNT_KEY] = {"account-key", 0, 0, "TYPE", VALUE_KEY_TYPE,
 		"of a new account key: as --key (default ecdsa-p256)"},
-	[OPTION_STATE] = {"state", 0, 0, "DIR", "directory for accounts, keys, certificates"},
-	[OPTION_NAME] = {"name", 0, 0, "NAME",
+	[OPTION_STATE] = {"state", 0, 0, "DIR", VALUE_DIRECTORY,
+		"directory for accounts, keys, certificates"},
+	[OPTION_NAME] = {"name", 0, 0, "NAME", VALUE_ANY,
 		"what the certificate is called (default: its first domain)"},
-	[OPTION_DOMAIN] = {"domain", 'd', 1, "NAME", "a name in the certificate"},
-	[OPTION_CSR] = {"csr", 0, 0, "FILE",
+	[OPTION_DOMAIN] = {"domain", 'd', 1, "NAME", VALUE_ANY, "a name in the certificate"},
+	[OPTION_CSR] = {"csr", 0, 0, "FILE", VALUE_FILE,
 		"signing request for a key kept elsewhere; names are taken from it"},
-	[OPTION_KEY] = {"key", 0, 1, "TYPE",
-		"ecdsa-p256 (default), ecdsa-p384, rsa-2048, rsa-3072, rsa-4096; csr, self-signed "
-		"and revoke take the file of a key"},
-	[OPTION_PROFILE] = {"profile", 0, 0, "NAME", "profile the CA must have"},
-	[OPTION_PREFERRED_PROFILE] = {"preferred-profile", 0, 0, "NAME",
+	[OPTION_KEY] = {"key", 0, 1, "TYPE", VALUE_KEY,
+		WORDS_KEY "; csr, self-signed and revoke take the file of a key"},
+	[OPTION_PROFILE] = {"profile", 0, 0, "NAME", VALUE_ANY, "profile the CA must have"},
+	[OPTION_PREFERRED_PROFILE] = {"preferred-profile", 0, 0, "NAME", VALUE_ANY,
 		"profile, if the CA has it"},
-	[OPTION_PREFERRED_CHAIN] = {"preferred-chain", 0, 0, "WHICH",
+	[OPTION_PREFERRED_CHAIN] = {"preferred-chain", 0, 0, "WHICH", VALUE_ANY,
 		"issuer's common name, sha256:HEX, keyid:HEX or shortest"},
-	[OPTION_CHALLENGE] = {"challenge", 0, 0, "TYPE",
-		"http-01 (default), dns-01, dns-account-01, dns-persist-01, tls-alpn-01"},
-	[OPTION_TARGET] = {"target", 0, 1, "TYPE,OPTION=VALUE,...",
+	[OPTION_CHALLENGE] = {"challenge", 0, 0, "TYPE", VALUE_CHALLENGE, WORDS_CHALLENGE},
+	[OPTION_TARGET] = {"target", 0, 1, "TYPE,OPTION=VALUE,...", VALUE_TARGET,
 		"where to deploy, and who answers challenges"},
-	[OPTION_ONLINE] = {"online", 0, 0, NULL, "ask the CA"},
-	[OPTION_YES] = {"yes", 0, 0, NULL, "yes, for good"},
-	[OPTION_REASON] = {"reason", 0, 0, "WHY",
-		"unspecified (default), key-compromise, affiliation-changed, superseded, "
-		"cessation-of-operation"},
-	[OPTION_BY_KEY] = {"by-key", 0, 0, NULL,
+	[OPTION_ONLINE] = {"online", 0, 0, NULL, VALUE_ANY, "ask the CA"},
+	[OPTION_YES] = {"yes", 0, 0, NULL, VALUE_ANY, "yes, for good"},
+	[OPTION_REASON] = {"reason", 0, 0, "WHY", VALUE_REASON, WORDS_REASON},
+	[OPTION_BY_KEY] = {"by-key", 0, 0, NULL, VALUE_ANY,
 		"sign with the certificate's own key, not the account's"},
-	[OPTION_CERT] = {"cert", 0, 0, "FILE", "the certificate (PEM)"},
-	[OPTION_ACCOUNT] = {"account", 0, 0, "NAME", "account of the configuration"},
-	[OPTION_CN] = {"cn", 0, 0, "NAME",
+	[OPTION_CERT] = {"cert", 0, 0, "FILE", VALUE_FILE, "the certificate (PEM)"},
+	[OPTION_ACCOUNT] = {"account", 0, 0, "NAME", VALUE_ACCOUNT, "account of the configuration"},
+	[OPTION_CN] = {"cn", 0, 0, "NAME", VALUE_ANY,
 		"common name; the certificate's name unless --san is given"},
-	[OPTION_SAN] = {"san", 0, 1, "NAME",
+	[OPTION_SAN] = {"san", 0, 1, "NAME", VALUE_ANY,
 		"names: DNS:host.example,IP:192.0.2.1 or just the name"},
-	[OPTION_SUBJECT] = {"subject", 0, 0, "DN", "subject, such as \"O=Example, C=FR\""},
-	[OPTION_DAYS] = {"days", 0, 0, "N", "days until it expires (default 365)"},
-	[OPTION_OUT] = {"out", 0, 0, "FILE", "write it there instead of to standard output"},
-	[OPTION_KEY_OUT] = {"key-out", 0, 0, "FILE", "write the new key there, mode 0600"},
+	[OPTION_SUBJECT] = {"subject", 0, 0, "DN", VALUE_ANY,
+		"subject, such as \"O=Example, C=FR\""},
+	[OPTION_DAYS] = {"days", 0, 0, "N", VALUE_ANY, "days until it expires (default 365)"},
+	[OPTION_OUT] = {"out", 0, 0, "FILE", VALUE_FILE,
+		"write it there instead of to standard output"},
+	[OPTION_KEY_OUT] = {"key-out", 0, 0, "FILE", VALUE_FILE,
+		"write the new key there, mode 0600"},
 };
 
 void strings_add(struct strings *strings, const char *item)
@@ -81,7 +87,13 @@ void strings_add(struct strings *strings, const char *item)
 	strings->items[strings->n++] = item;
 }
 
-static int find_name(const char *name, size_t len)
+void strings_drop(struct strings *strings, size_t n)
+{
+	strings->n -= n;
+	memmove(strings->items, strings->items + n, strings->n * sizeof(*strings->items));
+}
+
+int option_find(const char *name, size_t len)
 {
 	int id;
 
@@ -92,7 +104,7 @@ static int find_name(const char *name, size_t len)
 	return -1;
 }
 
-static int find_letter(char letter)
+int option_find_letter(char letter)
 {
 	int id;
 
@@ -118,7 +130,7 @@ static int parse_long(struct options *options, char ***next, struct text *why)
 {
 	const char *word = *(*next)++ + 2, *value = strchr(word, '=');
 	size_t len = value != NULL ? (size_t)(value - word) : strlen(word);
-	int id = find_name(word, len);
+	int id = option_find(word, len);
 
 	if (id < 0) {
 		text_printf(why, "there is no option --%.*s", (int)len, word);
@@ -146,7 +158,7 @@ static int parse_letters(struct options *options, char ***next, struct text *why
 	int id;
 
 	for (; *letter != '\0'; letter++) {
-		id = find_letter(*letter);
+		id = option_find_letter(*letter);
 		if (id < 0) {
 			text_printf(why, "there is no option -%c", *letter);
 			return -1;

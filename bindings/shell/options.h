@@ -75,11 +75,45 @@ typedef uint64_t option_set;
 		OPTION_BIT(OPTION_PREFERRED_PROFILE) | OPTION_BIT(OPTION_PREFERRED_CHAIN) | \
 		OPTION_BIT(OPTION_CHALLENGE) | OPTION_BIT(OPTION_TARGET))
 
+/* What can be said of values beforehand, for completion. */
+enum value_kind {
+	VALUE_ANY, /* nothing */
+	VALUE_FILE,
+	VALUE_DIRECTORY,
+	VALUE_SERVER,
+	VALUE_MAC,
+	VALUE_KEY_TYPE,
+	VALUE_KEY, /* type or file, as the verb wants it */
+	VALUE_CHALLENGE,
+	VALUE_REASON,
+	VALUE_SHELL,
+	VALUE_SECRET, /* where one is */
+	VALUE_TARGET, /* TYPE,OPTION=VALUE,... or a name, as the verb wants it */
+	VALUE_TARGET_TYPE,
+	VALUE_TARGET_NAME,
+	VALUE_CERTIFICATE,
+	VALUE_ACCOUNT,
+	VALUE_VERB,
+	VALUE_COUNT
+};
+
+/* Words of the kinds that have them, as --help tells them: the first one is the default. */
+#define WORDS_SERVER "letsencrypt, letsencrypt-staging"
+#define WORDS_MAC "HS256 (default), HS384, HS512"
+#define WORDS_KEY "ecdsa-p256 (default), ecdsa-p384, rsa-2048, rsa-3072, rsa-4096"
+#define WORDS_CHALLENGE \
+	"http-01 (default), dns-01, dns-account-01, dns-persist-01, tls-alpn-01"
+#define WORDS_REASON \
+	"unspecified (default), key-compromise, affiliation-changed, superseded, " \
+	"cessation-of-operation"
+#define WORDS_SHELL "bash, zsh"
+
 struct option_row {
-	const char *name;     /* without the dashes */
-	char letter;          /* or 0 */
-	char repeats;         /* may be given several times */
-	const char *argument; /* what --help calls its value; NULL = it has none */
+	const char *name;      /* without the dashes */
+	char letter;           /* or 0 */
+	char repeats;          /* may be given several times */
+	const char *argument;  /* what --help calls its value; NULL = it has none */
+	enum value_kind value; /* what that is */
 	const char *help;
 };
 
@@ -98,10 +132,14 @@ struct options {
 struct text;
 
 void strings_add(struct strings *strings, const char *item);
+void strings_drop(struct strings *strings, size_t n); /* the first n */
 /* Takes argv apart, whose strings stay borrowed. 0, or -1 and what is wrong with it in why. */
 int options_parse(struct options *options, int argc, char **argv, struct text *why);
 void options_free(struct options *options);
 
+/* The option of that name (len bytes) or letter; -1 = there is none. */
+int option_find(const char *name, size_t len);
+int option_find_letter(char letter);
 int option_given(const struct options *options, enum option_id id);
 const char *option_value(const struct options *options, enum option_id id); /* NULL = not given */
 option_set options_given(const struct options *options);                      /* as OPTION_BITs */

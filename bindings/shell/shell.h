@@ -34,10 +34,13 @@ struct verb {
 	const char *details;  /* for --help: paragraphs */
 	option_set options;   /* OPTION_BITs it takes besides the common ones */
 	int max_operands;     /* -1 = any number */
+	enum value_kind takes; /* what the operands are, for completion */
 	int (*run)(struct shell *shell);
 };
 
 extern const struct verb verbs[]; /* ends with a NULL name */
+
+#define CONFIG_FILE "/etc/certauto/certauto.json"
 
 /* ---- main.c ---- */
 
@@ -100,9 +103,12 @@ int run_revoke(struct shell *shell);
 int run_target_list(struct shell *shell);
 int run_target_options(struct shell *shell);
 int run_target_test(struct shell *shell);
+int run_target_renew(struct shell *shell);
 int run_target_recipe(struct shell *shell);
 int run_csr(struct shell *shell);
 int run_self_signed(struct shell *shell);
+int run_json(struct shell *shell);
+int run_completion(struct shell *shell);
 int run_version(struct shell *shell);
 int run_help(struct shell *shell);
 
@@ -110,6 +116,11 @@ int run_help(struct shell *shell);
  * status, said. */
 int check_certificates(const struct shell *shell);
 int check_account(const struct shell *shell, const char *name); /* the same of one account */
+
+/* The verb the operands begin with, and of how many words it is; NULL: none. */
+const struct verb *verb_find(const struct strings *operands, size_t *n_words);
+/* What help lists for it; verb NULL: for the command. */
+option_set verb_options(const struct verb *verb);
 
 /* Help for one verb, or for all that begin with that word; how many there are. */
 int help_add(struct text *out, const char *name);

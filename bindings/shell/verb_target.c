@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* certauto target list, options, test, recipe. */
+/* certauto target list, options, test, renew, recipe. */
 
 #include <string.h>
 
@@ -166,9 +166,12 @@ int run_target_options(struct shell *shell)
 	return STATUS_DONE;
 }
 
-/* ---- test ---- */
+/* ---- test, renew ---- */
 
-int run_target_test(struct shell *shell)
+typedef int start_fn(certauto_job **out, certauto_target *target, int deadline_ms);
+
+/* A job of the target NAME of the configuration, to its end; word: what is said then. */
+static int run_job(struct shell *shell, start_fn *start, const char *word)
 {
 	struct results results = {0};
 	struct text line = {0};
@@ -178,21 +181,31 @@ int run_target_test(struct shell *shell)
 	int rc, status;
 
 	if (shell->options.operands.n != 1)
-		return say_usage(shell, "usage: certauto target test NAME");
+		return say_usage(shell, "usage: certauto %s NAME", shell->verb->name);
 	name = shell->options.operands.items[0];
 	if ((status = shell_open(shell)) != STATUS_DONE ||
 	    (status = adhoc_named(shell, name, &target)) != STATUS_DONE)
 		return status;
-	if ((rc = certauto_target_start_test(&job, target, shell_timeout_ms(shell))) == 0)
+	if ((rc = start(&job, target, shell_timeout_ms(shell))) == 0)
 		rc = shell_finish(shell, job);
 	if (rc == 0 && !shell->json) {
-		text_printf(&line, "%s: ok\n", name);
+		text_printf(&line, "%s: %s\n", name, word);
 		say(&line);
 		text_free(&line);
 	}
 	results_add(&results, shell, name, NULL, rc);
 	certauto_target_free(target);
 	return results_say_own(shell, &results);
+}
+
+int run_target_test(struct shell *shell)
+{
+	return run_job(shell, certauto_target_start_test, "ok");
+}
+
+int run_target_renew(struct shell *shell)
+{
+	return run_job(shell, certauto_target_start_renew, "renewed");
 }
 
 /* ---- recipe ---- */

@@ -35,7 +35,7 @@ const struct verb verbs[] = {
 		"renewal; deploys what is not deployed. What is in order is left alone; --force "
 		"issues it again, --must-renew-before what would come due before that "
 		"time.\n" WITHOUT_FILE,
-		RENEW_OPTIONS, -1, run_issue},
+		RENEW_OPTIONS, -1, VALUE_CERTIFICATE, run_issue},
 	{"renew", "[NAME...]", "do what is due: renew, deploy, finish what an earlier run left",
 		"Renews each certificate of the configuration (or only NAME) that is due: when a "
 		"third of its life is left, half of a life under ten days, or earlier if the CA "
@@ -43,26 +43,26 @@ const struct verb verbs[] = {
 		"interrupted run left behind. --must-renew-before also renews what would come "
 		"due before that time, such as the end of a freeze. Meant to be run "
 		"daily.\n" WITHOUT_FILE,
-		RENEW_OPTIONS, -1, run_renew},
+		RENEW_OPTIONS, -1, VALUE_CERTIFICATE, run_renew},
 	{"deploy", "[NAME...]", "deploy what is issued, without asking the CA",
 		"Takes the current certificates to their targets again and proves that they are "
 		"served.\n" WITHOUT_FILE,
-		DEPLOY_OPTIONS, -1, run_deploy},
+		DEPLOY_OPTIONS, -1, VALUE_CERTIFICATE, run_deploy},
 	{"plan", "[NAME...]", "say what renew would do now, and why",
 		"Reads the state directory; asks neither the CA nor a target.",
-		OPTIONS_NETWORK | PLAN_OPTIONS, -1, run_plan},
+		OPTIONS_NETWORK | PLAN_OPTIONS, -1, VALUE_CERTIFICATE, run_plan},
 	{"status", "", "show the certificates, how long they are valid, where they are",
 		"Reads the state directory; asks neither the CA nor a target.\n" WITHOUT_FILE,
-		OPTIONS_NETWORK | OPTIONS_CERTIFICATE, 0, run_status},
+		OPTIONS_NETWORK | OPTIONS_CERTIFICATE, 0, VALUE_ANY, run_status},
 	{"check", "", "log in at every CA and target, change nothing",
 		"Finds what would stop a renewal before one is due: a CA that cannot be reached, "
 		"a target that refuses, a state directory that cannot be written.",
-		OPTIONS_NETWORK, 0, run_check},
+		OPTIONS_NETWORK, 0, VALUE_ANY, run_check},
 	{"gc", "", "settle what crashed runs left behind",
 		"Takes away challenge answers and half-made changes that interrupted runs left "
 		"on targets, also of certificates that are no longer configured, and stale "
 		"temporary files.",
-		OPTIONS_NETWORK, 0, run_gc},
+		OPTIONS_NETWORK, 0, VALUE_ANY, run_gc},
 	{"revoke", "NAME... | --cert FILE", "revoke certificates at the CA",
 		"Revokes the current certificates of NAME, for all keys, signed by their account "
 		"or with --by-key by their own keys. They are due from then on: renew replaces "
@@ -70,44 +70,51 @@ const struct verb verbs[] = {
 		"--cert FILE revokes the certificate in a file, signed by --account NAME of the "
 		"configuration, by the account that --server and --state have, or by the "
 		"certificate's own key, --key FILE: then --server is all that is needed besides.",
-		REVOKE_OPTIONS, -1, run_revoke},
+		REVOKE_OPTIONS, -1, VALUE_CERTIFICATE, run_revoke},
 	{"account register", "[ACCOUNT...]", "find or make the account at the CA",
 		"Looks the account up by its key; makes it if there is none and the terms are "
 		"agreed to. issue does that too when it must. A CA that wants to know whose the "
 		"account is has given you an id and a MAC key: --eab-kid and --eab-hmac, the "
 		"latter only pointed to as file:PATH, env:NAME or fd:N.",
-		ACCOUNT_OPTIONS, -1, run_account_register},
+		ACCOUNT_OPTIONS, -1, VALUE_ACCOUNT, run_account_register},
 	{"account show", "[ACCOUNT...]", "show the accounts and their URLs",
 		"Reads the state directory; asks no CA, but with --online: then status, contacts, "
 		"terms of service and profiles are shown as well.",
-		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_ONLINE), -1, run_account_show},
+		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_ONLINE), -1, VALUE_ACCOUNT, run_account_show},
 	{"account update", "[ACCOUNT...]", "tell the CA the contacts, and agreement to its terms",
 		"The contacts at the CA are replaced by those of the configuration (or --contact); "
 		"without any they are cleared. Where the terms are agreed to, that is said of "
 		"them as they are now.",
-		ACCOUNT_OPTIONS, -1, run_account_update},
+		ACCOUNT_OPTIONS, -1, VALUE_ACCOUNT, run_account_update},
 	{"account rotate-key", "[ACCOUNT...]", "replace the account's key",
 		"The new key is of the type configured (or --account-key), and kept before the CA "
 		"hears of it: when its answer is lost, the next run asks which one counts. "
 		"Certificates are not concerned.",
-		ACCOUNT_OPTIONS, -1, run_account_rotate_key},
+		ACCOUNT_OPTIONS, -1, VALUE_ACCOUNT, run_account_rotate_key},
 	{"account deactivate", "ACCOUNT...", "deactivate the account at the CA, for good",
 		"Needs --yes, as no CA takes it back. Certificates stay valid.",
-		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_YES), -1, run_account_deactivate},
+		ACCOUNT_OPTIONS | OPTION_BIT(OPTION_YES), -1, VALUE_ACCOUNT,
+		run_account_deactivate},
 	{"account orders", "[ACCOUNT...]", "list the account's orders at the CA",
-		"Many CAs keep no such list.", ACCOUNT_OPTIONS, -1, run_account_orders},
-	{"target list", "", "list the types of targets and what they can do", "", 0, 0,
+		"Many CAs keep no such list.", ACCOUNT_OPTIONS, -1, VALUE_ACCOUNT,
+		run_account_orders},
+	{"target list", "", "list the types of targets and what they can do", "", 0, 0, VALUE_ANY,
 		run_target_list},
 	{"target options", "TYPE", "list the options of a type of target", "", 0, 1,
-		run_target_options},
+		VALUE_TARGET_TYPE, run_target_options},
 	{"target test", "NAME", "log in at a target of the configuration, change nothing", "",
-		OPTIONS_NETWORK, 1, run_target_test},
+		OPTIONS_NETWORK, 1, VALUE_TARGET_NAME, run_target_test},
+	{"target renew", "NAME", "have a device renew now the certificate that it manages itself",
+		"The certificate that the target's options name, and that the device gets by "
+		"itself, is renewed now. Waits until that is done; fails with what the device "
+		"says. Those that certauto issues are renewed by certauto renew.",
+		OPTIONS_NETWORK, 1, VALUE_TARGET_NAME, run_target_renew},
 	{"target recipe", "TYPE[,OPTION=VALUE...] | NAME",
 		"print what makes an account on the device that can do this and no more",
 		"For the administrator of the device to type in there: account and rights, as "
 		"narrow as the options allow. Of a type with options as after --target, or of a "
 		"target of the configuration; asks no device.",
-		OPTIONS_NETWORK, 1, run_target_recipe},
+		OPTIONS_NETWORK, 1, VALUE_TARGET, run_target_recipe},
 	{"csr", "--key FILE|TYPE --domain NAME... | --target TARGET --domain NAME...",
 		"make a certificate signing request",
 		"The names go into subjectAltName; the subject is empty unless --subject is "
@@ -118,17 +125,53 @@ const struct verb verbs[] = {
 		"is to be deployed there as --name (default: the first domain).",
 		PKI_OPTIONS | OPTION_BIT(OPTION_DOMAIN) | OPTION_BIT(OPTION_TARGET) |
 			OPTION_BIT(OPTION_NAME) | OPTIONS_NETWORK,
-		0, run_csr},
+		0, VALUE_ANY, run_csr},
 	{"self-signed", "--cn NAME | --san NAME...", "make a self-signed certificate",
 		"--key is the file of an existing key, or a type: then a key is made and written "
 		"to --key-out. Files that exist are not overwritten without --force.",
 		PKI_OPTIONS | OPTION_BIT(OPTION_CN) | OPTION_BIT(OPTION_SAN) |
 			OPTION_BIT(OPTION_DAYS),
-		0, run_self_signed},
-	{"version", "", "show the version of command and library", "", 0, 0, run_version},
-	{"help", "[VERB]", "show this, or how a verb is used", "", 0, 2, run_help},
-	{NULL, NULL, NULL, NULL, 0, 0, NULL},
+		0, VALUE_ANY, run_self_signed},
+	{"json", "PATH [FIELD...]", "print values of a JSON document, for scripts",
+		"Reads the document, such as certauto --json prints, from standard input. PATH has "
+		"names, or places of a list counted from 0, with dots between; * stands for all. "
+		"Each string, number, true or false found there is printed as a line of its own. "
+		"With FIELD, a PATH from there on: a line for each thing found, its fields with "
+		"tabs between, and - where there is nothing.\n"
+		"Exit status 1 when nothing was found.",
+		0, -1, VALUE_ANY, run_json},
+	{"completion", "bash|zsh", "print what makes that shell complete command lines",
+		"For bash: source <(certauto completion bash). For zsh, after compinit: source "
+		"<(certauto completion zsh). Both are installed where the shells look for them.",
+		0, -1, VALUE_SHELL, run_completion},
+	{"version", "", "show the version of command and library", "", 0, 0, VALUE_ANY,
+		run_version},
+	{"help", "[VERB]", "show this, or how a verb is used", "", 0, 2, VALUE_VERB, run_help},
+	{NULL, NULL, NULL, NULL, 0, 0, VALUE_ANY, NULL},
 };
+
+/* How many words of a verb's name the operands begin with; 0 if they are another verb. */
+static size_t match(const struct verb *verb, const struct strings *operands)
+{
+	const char *rest = strchr(verb->name, ' ');
+	size_t len = rest != NULL ? (size_t)(rest - verb->name) : strlen(verb->name);
+
+	if (strlen(operands->items[0]) != len || memcmp(operands->items[0], verb->name, len) != 0)
+		return 0;
+	if (rest == NULL)
+		return 1;
+	return operands->n > 1 && strcmp(operands->items[1], rest + 1) == 0 ? 2 : 0;
+}
+
+const struct verb *verb_find(const struct strings *operands, size_t *n_words)
+{
+	const struct verb *verb;
+
+	for (verb = verbs; verb->name != NULL && operands->n > 0; verb++)
+		if ((*n_words = match(verb, operands)) > 0)
+			return verb;
+	return NULL;
+}
 
 /* ---- help ---- */
 
@@ -163,15 +206,21 @@ static void add_paragraphs(struct text *out, const char *details)
 	}
 }
 
+option_set verb_options(const struct verb *verb)
+{
+	/* -c belongs to the command, and does no harm to a verb that reads no configuration. */
+	if (verb == NULL)
+		return OPTIONS_COMMON | OPTION_BIT(OPTION_CONFIG);
+	return (OPTIONS_COMMON & ~OPTION_BIT(OPTION_VERSION)) | verb->options;
+}
+
 static void add_verb(struct text *out, const struct verb *verb)
 {
-	option_set shown = (OPTIONS_COMMON & ~OPTION_BIT(OPTION_VERSION)) | verb->options;
-
 	text_printf(out, "usage: certauto %s [OPTION...] %s\n\nTo %s.\n", verb->name,
 		verb->operands, verb->summary);
 	add_paragraphs(out, verb->details);
 	text_add(out, "\n");
-	add_option_lines(out, shown);
+	add_option_lines(out, verb_options(verb));
 }
 
 static void add_overview(struct text *out)
@@ -190,7 +239,7 @@ static void add_overview(struct text *out)
 	}
 	text_add(out, "\nOptions of every verb, before or after it (certauto help VERB lists "
 		      "the others):\n\n");
-	add_option_lines(out, OPTIONS_COMMON);
+	add_option_lines(out, verb_options(NULL));
 	text_add(out,
 		"\nExit status: 0 done or nothing to do, 1 failed, 2 command line or\n"
 		"configuration wrong, 3 some of several failed, 75 something must wait,\n"

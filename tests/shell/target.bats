@@ -93,6 +93,48 @@ load helper
 	complains edge
 }
 
+@test "target renew: what it takes" {
+	certauto target renew
+	ended 2
+	complains "usage: certauto target renew NAME"
+	printf '{"state": "%s/state"}\n' "$PWD" >c.json
+	certauto -c c.json target renew edge
+	ended 2
+	complains edge
+	certauto -c c.json target renew edge web
+	ended 2
+	complains web
+	certauto -c c.json target renew edge --force
+	ended 2
+	complains "takes no option --force"
+}
+
+@test "target renew: only of devices that renew by themselves" {
+	printf '{"state": "%s/state", "targets": {"web": {"type": "files", "directory": "%s"}}}\n' \
+		"$PWD" "$PWD" >c.json
+	certauto -c c.json target renew web
+	ended 1
+	complains web files
+	[ -z "$output" ]
+	certauto -c c.json --json target renew web
+	ended 1
+	json 'top["verb"] == "target renew" and top["results"][0]["name"] == "web"'
+	json 'top["results"][0]["outcome"] == "failed"'
+	json 'top["results"][0]["error"]["code"] == "CERTAUTO_EUNSUPPORTED"'
+}
+
+@test "target renew: a device that cannot be reached is named" {
+	cat >c.json <<-END
+	{"state": "$PWD/state",
+	 "targets": {"edge": {"type": "avi", "url": "https://127.0.0.1:1", "user": "robot",
+	                      "password": "secret-not-told", "certificate": "shop"}}}
+	END
+	certauto -c c.json target renew edge
+	ended 1
+	complains 127.0.0.1:1
+	[[ $stderr != *secret-not-told* ]]
+}
+
 @test "target test: a socket that is not there is named" {
 	cat >c.json <<-END
 	{"state": "$PWD/state",
