@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: what an issuance costs, beside what a user would pick instead, all in one run.
 
-usage: bench.py [--write] BUILD-FOLDER     (where certauto and libcertauto.so.0 are)
+usage: bench.py [--write] BUILD-FOLDER     (where certauto, libcertauto.so.0 and python/ are)
 
 The CA is Pebble without pauses, refused nonces and used authorizations; the challenge is answered
 by nginx from a webroot, for all programs alike; all state is in memory (/dev/shm). With --write the
@@ -28,7 +28,7 @@ from real.lab import Lab  # noqa: E402
 from real.nginx import Nginx  # noqa: E402
 from real.proc import Server, exit_on_sigterm, wait_until  # noqa: E402
 
-from bench import thousand  # noqa: E402
+from bench import binding, thousand  # noqa: E402
 
 ROUNDS = 9
 MIB = 1024  # in KiB
@@ -61,6 +61,19 @@ begin) printf %s "$5" >"{challenges}/$4" ;;
 *) rm -f "{challenges}/$4" ;;
 esac
 """
+
+
+# What, its name in binding.py, unit, goal.
+PYTHON_GOALS = [
+    ("import certauto", "import_ms", "ms", 50),
+    ("import certauto, memory above a bare interpreter", "import_mib", "MiB", 11),
+    ("an open context, the same", "context_mib", "MiB", 13),
+    ("reading a property across the binding", "property_us", "us", 2),
+    ("the same through the package", "facade_us", "us", 2),
+    ("91 bytes out", "bytes_us", "us", 2),
+    ("a list of one text", "list_us", "us", 2),
+    ("an error raised and caught", "error_us", "us", None),
+]
 
 
 @dataclass
@@ -449,6 +462,16 @@ class Bench:
         size = os.path.getsize(stripped) / 1024
         self.add("libcertauto.so, stripped", f"{size:.0f} KiB", "under 400 KiB", size < 400)
 
+    def python(self):
+        """What a program pays for `import certauto`, and for each call."""
+        package = os.path.join(self.build, "python")
+        got = binding.measure(sys.executable, package)
+        for what, name, unit, most in PYTHON_GOALS:
+            goal = f"under {most} {unit}" if most else ""
+            # Below a microsecond two digits are needed.
+            value = f"{got[name]:.2f} {unit}" if unit == "us" else f"{got[name]:.1f} {unit}"
+            self.add(f"Python: {what}", value, goal, not most or got[name] < most)
+
     def table(self):
         """The figures as a Markdown table."""
         lines = ["| figure | measured | goal | |", "| --- | --- | --- | --- |"]
@@ -507,6 +530,8 @@ How to read it:
   of arithmetic: the CA's signature on each certificate is verified before it is accepted, which
   costs as much as two signatures. The line after the ratio counts that as our own work too. The
   rest, about a millisecond for the six requests of an order, is libcurl, TLS and the kernel.
+- *Python*: Debian's interpreter, each figure the best of ten fresh ones. libcurl and mbedTLS alone,
+  which come with the library, take 6 MiB. An error has all that the C library knows of it.
 - uacme opens a connection for each request; lego waits seconds between its polls. Their wall times
   say so; the fair comparison with lego is its CPU time.
 """
@@ -531,6 +556,7 @@ def main():
         bench.side_by_side()
         bench.thousand()
         bench.library()
+        bench.python()
     print(bench.table())
     if "--write" in sys.argv:
         with open(

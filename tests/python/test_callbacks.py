@@ -271,8 +271,10 @@ def test_signer__is_released_with_the_key(cx):
 
 # ---- signals ----
 
+# A shell that starts tests in the background has them ignore Ctrl-C.
 PROGRAM = """
-import sys, certauto
+import signal, sys, certauto
+signal.signal(signal.SIGINT, signal.default_int_handler)
 server, ca_file, webroot, verb = sys.argv[1:]
 cx = certauto.Context()
 web = cx.target("files", webroot=webroot, challenge_check=False)

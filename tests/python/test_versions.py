@@ -18,12 +18,17 @@ HEADERS = "import sysconfig, os; d = sysconfig.get_paths()['include']; " \
 
 def _interpreters():
     """{version: program} of what is here and could run an extension of ours."""
+    folders = ["/usr/bin", "/usr/local/bin", *os.get_exec_path()]
+    # pyenv puts shims on PATH, which may lead to another version, or nowhere.
+    pyenvs = {os.path.dirname(folder) for folder in folders if folder.endswith("/shims")}
+    pyenvs |= {os.path.expanduser("~/.pyenv"), "/opt/pyenv", os.environ.get("PYENV_ROOT", "/none")}
     found = {}
-    for major, minor in VERSIONS:
-        names = [f"/usr/bin/python{major}.{minor}", f"/usr/local/bin/python{major}.{minor}"]
-        for pyenv in (os.path.expanduser("~/.pyenv"), "/opt/pyenv"):
-            names += glob.glob(f"{pyenv}/versions/{major}.{minor}.*/bin/python")
-        found[major, minor] = next((name for name in names if os.access(name, os.X_OK)), None)
+    for version in ("%d.%d" % version for version in VERSIONS):
+        names = [f"{folder}/python{version}" for folder in folders if "/shims" not in folder]
+        for pyenv in sorted(pyenvs):
+            names += sorted(glob.glob(f"{pyenv}/versions/{version}.*/bin/python"))
+        usable = (name for name in names if os.access(name, os.X_OK))
+        found[tuple(map(int, version.split(".")))] = next(usable, None)
     return found
 
 

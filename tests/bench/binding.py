@@ -1,17 +1,10 @@
-#!/usr/bin/python3
 """What the Python package costs: import, memory, calls.
-
-usage: bench.py        (CERTAUTO_PYTHON: the folder with the package)
 
 Each figure is that of a fresh interpreter, the best of several; memory is above a bare one.
 """
 
 import os
 import subprocess
-import sys
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGE = os.environ.get("CERTAUTO_PYTHON", os.path.join(ROOT, "build", "python"))
 
 MEMORY = "rss = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096 / 2**20\n"
 BARE = MEMORY + "print(rss())"
@@ -37,23 +30,23 @@ print(one("c.certauto_key_type(raw)"), one("key.type"), one("key.public()"),
 """
 
 
-def _python(code):
+def measure(python, package, repeat=10):
+    """The figures, by name; package: the folder that has it."""
     # As an installed package is: with compiled files, which a first run writes.
-    env = {**os.environ, "PYTHONPATH": PACKAGE}
+    env = {**os.environ, "PYTHONPATH": package}
     env.pop("PYTHONDONTWRITEBYTECODE", None)
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
-    )
-    return [float(word) for word in run.stdout.split()]
 
+    def figures(code):
+        run = subprocess.run(
+            [python, "-c", code], env=env, capture_output=True, text=True, check=True
+        )
+        return [float(word) for word in run.stdout.split()]
 
-def measure(repeat=10):
-    """The figures, by name."""
-    _python("import certauto")
-    bare = min(_python(BARE)[0] for _ in range(repeat))
-    imports = [_python(IMPORT) for _ in range(repeat)]
-    context = min(_python(CONTEXT)[0] for _ in range(repeat))
-    calls = [min(column) for column in zip(*[_python(CALLS) for _ in range(min(repeat, 3))])]
+    figures("import certauto")
+    bare = min(figures(BARE)[0] for _ in range(repeat))
+    imports = [figures(IMPORT) for _ in range(repeat)]
+    context = min(figures(CONTEXT)[0] for _ in range(repeat))
+    calls = [min(column) for column in zip(*[figures(CALLS) for _ in range(min(repeat, 3))])]
     names = ("property_us", "facade_us", "bytes_us", "list_us", "error_us")
     return {
         "import_ms": min(one[0] for one in imports),
@@ -61,8 +54,3 @@ def measure(repeat=10):
         "context_mib": context - bare,
         **dict(zip(names, calls)),
     }
-
-
-if __name__ == "__main__":
-    for name, value in measure().items():
-        print(f"{name:12} {value:8.3f}")
