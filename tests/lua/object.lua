@@ -97,6 +97,9 @@ test("test_mistake__is_raised_where_the_program_stands", function()
 	mistaken("the option socket is text", function()
 		local _ = cx:target { "haproxy", socket = print }
 	end)
+	mistaken("the option probe is a list with a table at 2", function()
+		local _ = cx:target { "haproxy", probe = { "127.0.0.1:443", {} } }
+	end)
 	mistaken("a timeout is a number", function() local _ = cx:run "soon" end)
 	mistaken("a timeout is a number", function() local _ = cx:run(0 / 0) end)
 	mistaken("a function is needed", function() local _ = cx:on_event(5) end)

@@ -134,6 +134,12 @@ function object.option_text(name, value, argv)
 	elseif type(value) == "table" and argv then
 		return json.encode(value)
 	elseif type(value) == "table" then
+		for i, item in ipairs(value) do
+			if type(item) ~= "string" and type(item) ~= "number" then
+				mistake(("the option %s is a list with a %s at %d: text is needed"):format(
+					name, type(item), i))
+			end
+		end
 		return table.concat(value, ",")
 	elseif type(value) ~= "string" then
 		mistake(("the option %s is text, a number, a boolean or a list, not %s"):format(name,
