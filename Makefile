@@ -2,13 +2,18 @@
 #
 #   make                  build the library and the command
 #   make demo             certificates on a real HAProxy, from nothing (installs what is missing);
-#                         TARGET=netscaler: on a simulated NetScaler
+#                         TARGET=netscaler: on a simulated NetScaler; TARGET=avi: a simulated Avi
 #   make check            all tests, on real servers, and again under sanitizers (installs what is missing)
 #   make check-unit       unit tests alone
 #   make check-flow       the command against Pebble, HAProxy and nginx
 #   make check-asan       both again under AddressSanitizer and UndefinedBehaviorSanitizer (FULL=1: all of it)
 #   make python           the Python package, below build/python (make install-python installs it)
 #   make check-python     it, its stubs, and the examples of its page
+#   make lua              the Lua module for each Lua here, below build/lua (make install-lua installs it)
+#   make check-lua        it, and the examples of its page
+#   make check-scenarios  the same work through C, Python, Lua and the command
+#   make bundle           library, Python package and ControlScripts in one folder that runs anywhere
+#   make check-bundle     unpacks it elsewhere and gets a certificate
 #   make check-shell      usage of the command
 #   make check-kill       killed, starved of disk, cut off at every file and network call (minutes)
 #   make check-headers    each public header alone, as C99 and C++
@@ -55,6 +60,9 @@ pkgconfigdir ?= $(libdir)/pkgconfig
 mandir ?= $(PREFIX)/share/man
 docdir ?= $(PREFIX)/share/doc/certauto
 unitdir ?= $(PREFIX)/lib/systemd/system
+datadir ?= $(PREFIX)/share
+bashcompdir ?= $(PREFIX)/share/bash-completion/completions
+zshcompdir ?= $(PREFIX)/share/zsh/site-functions
 
 ifeq ($(V),0)
 Q := @
@@ -108,9 +116,10 @@ HEADERS := $(sort $(wildcard include/*.h include/*/*.h include/*/*/*.h))
 MAN_PAGES := $(sort $(wildcard docs/man/*.[1-8]))
 UNIT_FILES := bindings/shell/certauto.service bindings/shell/certauto.timer
 CRON_FILE := bindings/shell/certauto.cron
+HOOK_FILE := bindings/shell/certauto-hooks.sh
 DOC_FILES := README.md CHANGELOG LICENSE $(sort $(wildcard docs/*.md docs/examples/*.c))
 DOC_TARGETS := $(sort $(wildcard docs/targets/*.md))
-INSTALLED_TEXTS := $(MAN_PAGES) $(UNIT_FILES) $(CRON_FILE) $(DOC_FILES) $(DOC_TARGETS) pkgconfig/libcertauto.pc.in
+INSTALLED_TEXTS := $(MAN_PAGES) $(UNIT_FILES) $(CRON_FILE) $(HOOK_FILE) $(DOC_FILES) $(DOC_TARGETS) pkgconfig/libcertauto.pc.in
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_PROGRAMS := $(UNIT_SOURCES:tests/unit/%.c=$(OUT)/unit/%)
 
@@ -126,7 +135,7 @@ STAGE := $(OUT)/stage
 STAGED := $(OUT)/staged
 
 .PHONY: all demo check check-build check-unit check-flow check-asan check-shell check-headers check-abi \
-	check-kill check-install check-debian13 lint bench deps install uninstall dist clean help FORCE
+	check-kill check-install check-debian13 check-scenarios lint bench deps install uninstall dist clean help FORCE
 
 all: $(SHARED) $(OUT)/libcertauto.so $(COMMAND)
 
@@ -166,6 +175,11 @@ $(INSTALLED_COMMAND): $(COMMAND_OBJECTS) $(OUT)/libcertauto.so
 	$(call say,LD,$@)
 	$(Q)$(LINK) -o $@ $(COMMAND_OBJECTS) -L$(OUT) -lcertauto
 
+# The command says itself how it is completed.
+$(OUT)/completion/%: $(INSTALLED_COMMAND)
+	@mkdir -p $(@D)
+	$(Q)LD_LIBRARY_PATH='$(OUT)' $< completion $* >$@.new && mv $@.new $@
+
 # Visible symbols: a test may put its own calloc() before the one mbedTLS calls.
 $(OUT)/unit/%: tests/unit/%.c $(STATIC)
 	@mkdir -p $(@D)
@@ -204,18 +218,21 @@ $(OUT)/examples/%: docs/examples/%.c $(STAGED) $(OUT)/flags
 AGAIN = $(MAKE) --no-print-directory
 PARALLEL = $(AGAIN) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-CHECKS := lint check-headers check-build check-abi check-shell check-unit check-install check-python check-flow check-asan
+CHECKS := lint check-headers check-build check-abi check-shell check-unit check-install check-bundle check-python check-lua \
+	check-scenarios check-flow check-asan
 
 # Both sanitizers stop the program at the first finding; leaks are found at its end.
 SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1
 
-DEMOS := haproxy netscaler
+DEMOS := haproxy netscaler avi
+# What one shows besides the command.
+DEMO_OF_avi := python
 
 demo:
 	$(if $(filter $(DEMOS),$(TARGET)),,$(error there is no demo for TARGET=$(TARGET), only for: $(DEMOS)))
-	@tools/deps.sh demo
-	+@$(PARALLEL) all
+	@tools/deps.sh demo $(DEMO_OF_$(TARGET))
+	+@$(PARALLEL) all $(DEMO_OF_$(TARGET))
 	@$(PYTHON) -B 'tests/demo/$(TARGET).py' $(COMMAND)
 
 check:
@@ -231,7 +248,7 @@ check-flow: all $(EXAMPLES) $(SHIM)
 
 # Not once more: what tests the simulators. FULL=1: all else; a check leaves out what goes through the
 # same code again and again, to be struck somewhere else or to be told in other words, and takes every
-# second test of the rest.
+# third test of the rest.
 NOT_ASAN := sim_* $(if $(filter 1,$(FULL)),,kill backup acceptance netscaler_sweep netscaler_back account order issue verbs)
 ASAN_FLAGS := $(foreach file,$(NOT_ASAN),--ignore-glob='*/test_$(file).py')
 
@@ -239,10 +256,14 @@ check-asan:
 	+@$(PARALLEL) SANITIZE=1 check-build
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 check-unit
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 FLOW_FLAGS="$(ASAN_FLAGS)" \
-		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,2) check-flow
+		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,3) check-flow
+
+check-scenarios: all python lua
+	@CC='$(CC)' CERTAUTO_BIN='$(abspath $(COMMAND))' CERTAUTO_PYTHON='$(abspath $(PYTHON_OUT))' \
+		CERTAUTO_LUA='$(abspath $(LUA_OUT))' $(PYTHON) -B -m pytest -q -n 2 tests/scenarios
 
 check-shell: all
-	@CERTAUTO_BIN='$(abspath $(COMMAND))' bats tests/shell
+	@CERTAUTO_BIN='$(abspath $(COMMAND))' V=$(V) tests/shell/run.sh tests/shell/*.bats
 
 check-kill: all $(SHIM)
 	@$(PYTHON) -B tests/fault/sweep.py $(COMMAND)
@@ -264,15 +285,16 @@ lint:
 
 bench:
 	@tools/deps.sh bench
-	+@$(PARALLEL) all
+	+@$(PARALLEL) all python
 	@$(PYTHON) -B tests/bench/bench.py $(if $(WRITE),--write) $(OUT)
 
 deps:
 	@tools/deps.sh check demo
 
 # Installation. Nothing is enabled: the service, the timer and the cron example wait for their user.
-install: $(SHARED) $(INSTALLED_COMMAND)
+install: $(SHARED) $(INSTALLED_COMMAND) $(OUT)/completion/bash $(OUT)/completion/zsh
 	$(Q)$(INSTALL) -d $(foreach dir,$(libdir) $(pkgconfigdir) $(bindir) $(includedir)/certauto/sys $(unitdir) \
+		$(datadir)/certauto $(bashcompdir) $(zshcompdir) \
 		$(docdir)/targets $(sort $(foreach page,$(MAN_PAGES),$(mandir)/man$(patsubst .%,%,$(suffix $(page))))),\
 		'$(DESTDIR)$(dir)')
 	$(Q)$(INSTALL) -m 644 $(SHARED) '$(DESTDIR)$(libdir)/$(LIBFILE)'
@@ -291,18 +313,23 @@ install: $(SHARED) $(INSTALLED_COMMAND)
 		$(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(unitdir)'/$${unit##*/} || exit 1; done
 	$(Q)$(INSTALL) -m 644 $(DOC_FILES) $(CRON_FILE) '$(DESTDIR)$(docdir)'
 	$(Q)$(INSTALL) -m 644 $(DOC_TARGETS) '$(DESTDIR)$(docdir)/targets'
+	$(Q)$(INSTALL) -m 644 $(HOOK_FILE) '$(DESTDIR)$(datadir)/certauto'
+	$(Q)$(INSTALL) -m 644 $(OUT)/completion/bash '$(DESTDIR)$(bashcompdir)/certauto'
+	$(Q)$(INSTALL) -m 644 $(OUT)/completion/zsh '$(DESTDIR)$(zshcompdir)/_certauto'
 	$(if $(DESTDIR),,$(Q)ldconfig 2>/dev/null || echo 'the linker has to be told of $(libdir): ldconfig, or LD_LIBRARY_PATH')
 
 uninstall:
 	$(Q)rm -f '$(DESTDIR)$(libdir)/$(LIBFILE)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/libcertauto.so' \
 		'$(DESTDIR)$(bindir)/certauto' '$(DESTDIR)$(pkgconfigdir)/libcertauto.pc' \
+		'$(DESTDIR)$(datadir)/certauto/$(notdir $(HOOK_FILE))' \
+		'$(DESTDIR)$(bashcompdir)/certauto' '$(DESTDIR)$(zshcompdir)/_certauto' \
 		$(foreach header,$(HEADERS:include/%=%),'$(DESTDIR)$(includedir)/$(header)') \
 		$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))') \
 		$(foreach unit,$(UNIT_FILES),'$(DESTDIR)$(unitdir)/$(notdir $(unit))') \
 		$(foreach text,$(DOC_FILES) $(CRON_FILE),'$(DESTDIR)$(docdir)/$(notdir $(text))') \
 		$(foreach text,$(DOC_TARGETS),'$(DESTDIR)$(docdir)/targets/$(notdir $(text))')
 	$(Q)for dir in '$(DESTDIR)$(includedir)/certauto/sys' '$(DESTDIR)$(includedir)/certauto' \
-		'$(DESTDIR)$(docdir)/targets' '$(DESTDIR)$(docdir)'; do \
+		'$(DESTDIR)$(datadir)/certauto' '$(DESTDIR)$(docdir)/targets' '$(DESTDIR)$(docdir)'; do \
 		[ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; done
 
 dist:
@@ -312,7 +339,7 @@ dist:
 
 # By name: BUILD= may be a folder with other things in it.
 clean:
-	rm -rf --one-file-system $(foreach thing,obj unit examples stage staged uninstall asan debian13 python flags certauto \
+	rm -rf --one-file-system $(foreach thing,obj unit examples completion stage staged uninstall asan debian13 python lua bundle flags certauto \
 		install-certauto fault.so libcertauto.a libcertauto.so $(SONAME) certauto-$(VERSION).tar.gz,$(BUILD)/$(thing))
 	@[ ! -d $(BUILD) ] || rmdir --ignore-fail-on-non-empty $(BUILD)
 
@@ -320,5 +347,7 @@ help:
 	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 include bindings/bindings.mk
+include bindings/bundle.mk
+include bindings/lua.mk
 
 -include $(LIB_OBJECTS:.o=.d) $(COMMAND_OBJECTS:.o=.d) $(UNIT_PROGRAMS:=.d)

@@ -10,8 +10,8 @@
  * Facts: "object", the name of the set; "set", its UUID; "at.0" and "at.1", the index it has at the
  * door and at the child, written before it is attached there; "mark.name" and "mark", of the mark
  * if we have made one; and those of avi_find.c. Volatile, of attach: ".doing", what was asked last;
- * ".look" if the virtual service is to be, and ".mark.look" if the mark is; ".sent" and ".same". Of
- * check: ".looked", "now" or "yes", at what is attached. */
+ * ".look" if the virtual service is to be, and ".mark.look" if the mark is; ".mark.spare", one that
+ * was refused; ".sent" and ".same". Of check: ".looked", "now" or "yes", at what is attached. */
 
 #include "targets/avi_present.h"
 
@@ -598,10 +598,33 @@ static certauto__verdict attach_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__step_attempts(job) > ATTEMPTS_MAX + 2)
 		return refused(job, x, "the policy set does not stay attached to");
 	/* Refused with a mark: it may have been removed by who closed port 80 just before. */
-	if (is_fact(job, ".doing", "look"))
+	if (is_fact(job, ".doing", "look")) {
+		if (certauto__fact_own(job, "mark") != NULL)
+			certauto__fact_set(job, ".mark.spare", certauto__fact_own(job, "mark"));
 		certauto__fact_set(job, "mark", NULL);
+	}
 	certauto__fact_set(job, ".look", seen.n > 0 ? NULL : "yes");
 	return certauto__again(job, 0);
+}
+
+/* Somebody else was quicker to open port 80: then our mark is of no use. */
+static certauto__verdict spare_ask(certauto_job *job, certauto__exchange *x)
+{
+	const char *mark = certauto__fact_own(job, ".mark.spare");
+
+	if (mark == NULL || certauto__text_equal(mark, certauto__fact_own(job, "mark")) ||
+		has(job, CERTAUTO__AVI_DOOR, mark, NULL))
+		return CERTAUTO__NEXT;
+	return certauto__avi_call(
+		x, certauto__avi_target(job), "DELETE", "httppolicyset", mark, NULL);
+}
+
+/* In use: somebody has attached it meanwhile, who calls it the same. */
+static certauto__verdict spare_read(certauto_job *job, certauto__exchange *x)
+{
+	if (certauto__avi_status(x) / 100 == 2 && certauto__fact_own(job, "mark") == NULL)
+		certauto__fact_set(job, "mark.name", NULL);
+	return CERTAUTO__NEXT; /* else whoever takes the answer away looks for it once more */
 }
 
 /* ---- settle, check ---- */
@@ -688,6 +711,7 @@ static const struct certauto__step avi_present_steps[] = {
 		.undo_read = create_undo_read, .flags = CERTAUTO__ERRORS},
 	{.name = "attach", .ask = attach_ask, .read = attach_read, .each = attach_each,
 		.flags = CERTAUTO__ERRORS},
+	{.name = "spare", .ask = spare_ask, .read = spare_read, .flags = CERTAUTO__ANYHOW},
 	{.name = "settle", .ask = settle_ask, .flags = CERTAUTO__READS},
 	{.name = "check", .ask = check_ask, .read = check_read,
 		.flags = CERTAUTO__READS | CERTAUTO__ERRORS},

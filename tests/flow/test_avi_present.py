@@ -169,6 +169,20 @@ def test_port80__of_two_prefixes_is_marked_once(lab):
     assert (lab.services(), lab.sets()) == (before, []), lab.calls()
 
 
+def test_port80__that_somebody_was_quicker_to_open_needs_no_mark_of_ours(lab):
+    lab.add_service("a", ["a.example.org"], http=())
+    lab.avi.faults.add(
+        method="PATCH", when=lambda one: "services" in one.body.get("add", {}),
+        do=lambda: lab.stranded("a", age=10, opened=True),
+    )  # fmt: skip
+    lab.does("present", "a.example.org")
+    assert [one.status for one in lab.avi.requests("virtualservice", "PATCH")][0] == 400
+    assert len(lab.sets()) == len(lab.services()["a"][1]) == 3
+    assert lab.answer("a", "a.example.org") == (200, VALUE, False)
+    lab.does("cleanup", "a.example.org")
+    assert ports(lab.services(), "a") == [443, 80] and len(lab.sets()) == 2
+
+
 def test_port80__that_somebody_else_has_opened_stays(lab):
     lab.add_service("a", ["a.example.org"], http=())
     lab.does("present", "a.example.org")
