@@ -421,12 +421,17 @@ static int unmark_each(certauto_job *job)
 	return certauto__avi_is_mark(object_of(job)) ? 0 : 2;
 }
 
-/* The name of our own; "": we have made none. */
-static const char *told_mark(const certauto_job *job)
+/* The name of our own; "": we have made none. A run that was killed may have detached one that was
+ * made for another name, and then not come to delete it: what it saw last is not known any more. */
+static void own_mark(char out[CERTAUTO__AVI_NAME], const certauto_job *job)
 {
-	const char *name = is_known(job) ? certauto__fact(job, "mark.name") : NULL;
+	const char *name = certauto__fact(job, "mark.name"), *door = certauto__fact(job, "door");
 
-	return name != NULL ? name : "";
+	out[0] = '\0';
+	if (is_known(job) && name != NULL)
+		(void)snprintf(out, CERTAUTO__AVI_NAME, "%s", name);
+	else if (is_known(job) && door != NULL && certauto__fact(job, ".vs.name") == NULL)
+		certauto__avi_mark_name(out, certauto__avi_target(job), door);
 }
 
 static const char *mark_of(const certauto_job *job)
@@ -442,9 +447,11 @@ static const char *mark_of(const certauto_job *job)
 static certauto__verdict unmark_ask(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = certauto__avi_target(job);
-	const char *mark = mark_of(job), *name = told_mark(job);
+	const char *mark = mark_of(job);
+	char name[CERTAUTO__AVI_NAME];
 
 	if (certauto__index(job) == 1) {
+		own_mark(name, job);
 		if (name[0] == '\0' || certauto__fact_own(job, ".mark.none") != NULL)
 			return CERTAUTO__NEXT;
 		if (mark == NULL)
@@ -459,7 +466,10 @@ static certauto__verdict unmark_ask(certauto_job *job, certauto__exchange *x)
 
 static int unmark_row(void *arg, const char *const *values)
 {
-	if (values[1] != NULL && strcmp(values[1], told_mark(arg)) == 0)
+	char name[CERTAUTO__AVI_NAME];
+
+	own_mark(name, arg);
+	if (values[1] != NULL && strcmp(values[1], name) == 0)
 		certauto__fact_set(arg, ".mark.own", values[0]);
 	return 0;
 }

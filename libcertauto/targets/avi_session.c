@@ -449,6 +449,9 @@ static certauto__judgement judge_over(struct session *session, const certauto__e
 {
 	if (is_former(session, x))
 		return CERTAUTO__NOW;
+	/* A refusal may overtake the answer that has the new token in it. */
+	if (session->proved && session->peer->in_flight > 1 && certauto__avi_says(x, "csrf"))
+		return CERTAUTO__SOON;
 	session->vain = session->proved ? 0 : session->vain + 1;
 	if (session->vain >= VAIN_MAX) {
 		session_refuse(session, &x->error);

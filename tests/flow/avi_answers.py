@@ -187,3 +187,21 @@ def fresh_lab(built):
     """As it was before."""
     built.fresh()
     return built
+
+
+def ports(services, name):
+    """Of one virtual service."""
+    return [one["port"] for one in services[name][0]]
+
+
+def closes(request):
+    """Is port 80 to be closed? That writes the whole object, as it was read."""
+    return request.method == "PUT" and request.kind == "virtualservice"
+
+
+def opened(lab):
+    """How often it was opened."""
+    return len([
+        one for one in lab.avi.requests("virtualservice", "PATCH")
+        if one.status == 200 and "services" in one.body.get("add", {})
+    ])  # fmt: skip

@@ -372,19 +372,6 @@ def test_proof__of_another_certificate_takes_all_back(lab, shop):
     assert lab.server.counts["certificates issued"] == issued
 
 
-# ---- the token check ----
-
-
-def test_check__that_leads_elsewhere_tells_what_came_back_and_what_to_do(lab):
-    lab.avi.virtualservice("inside", ["inside.example.org"])
-    shop = lab.shop(NAME, target={"challenge_check": lab.avi.address("inside", 80)})
-    error = shop.fails("issue", "shop")
-    assert "backend" in error["message"] and NAME in error["message"]
-    assert "challenge_check" in error["advice"]
-    assert lab.answers() == [] and lab.left_over() == []
-    assert lab.server.counts["validations failed"] == 0
-
-
 # ---- what has to be known about the controller's address ----
 
 
