@@ -812,6 +812,22 @@ def test_push__takes_its_time(avi, client):
     assert time.monotonic() >= begin + 0.15
 
 
+def test_push__of_a_second_change_takes_as_long(avi, client):
+    vs = avi.virtualservice("shop")
+    avi.push_delay = 0.15
+    attach(client, vs)
+    due = time.monotonic() + 0.15
+    early = client.post("httppolicyset", policy("early", answer="early")).json["uuid"]
+    while time.monotonic() < due:  # nobody looks at the first one before the second is made
+        client.get("cloud")
+    begin = time.monotonic()
+    client.patch(f"virtualservice/{vs.uuid}", {"add": bind(f"/api/httppolicyset/{early}", 5)})
+    while ask(avi, "shop", "x.example.org")[1] != "early":
+        assert time.monotonic() < begin + 5
+    assert time.monotonic() >= begin + 0.15
+    assert ask(avi, "shop", "x.example.org")[1] == "early"
+
+
 # ---- certificates ----
 
 

@@ -286,16 +286,21 @@ class DataPlane:
         """The configuration was changed. It takes its time to get here."""
         with self._lock:
             if self.avi.push_delay:
-                self._effect = self.config() if self._pending else self._last
+                self._settle()
+                if not self._pending:
+                    self._effect = self._last
                 due = time.monotonic() + self.avi.push_delay
                 self._pending.append((due, dict(self.avi.store.objects)))
             self._last = dict(self.avi.store.objects)
 
+    def _settle(self):
+        while self._pending and self._pending[0][0] <= time.monotonic():
+            self._effect = self._pending.pop(0)[1]
+
     def config(self):
         """The objects that are in effect now."""
         with self._lock:
-            while self._pending and self._pending[0][0] <= time.monotonic():
-                self._effect = self._pending.pop(0)[1]
+            self._settle()
             return self._effect if self._pending else self.avi.store.objects
 
     def service(self, vip, port):
