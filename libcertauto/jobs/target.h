@@ -208,6 +208,12 @@ certauto_job *certauto__present_child(certauto_job *job, const char *key, certau
  * for dns-account-01 only, which is EUNSUPPORTED without. */
 int certauto__present_facts(certauto_job *job, const char *challenge, const char *name,
 	const char *value, const char *account_url);
+/* 1 if that can be a token or a key authorization: base64url and a dot (RFC 8555 8.1). They go into
+ * command lines, expressions and documents of devices. NULL is none. */
+int certauto__challenge_is_text(const char *text);
+/* Before http-01 is answered by target: that it can, and that "token" and ".value" are such texts,
+ * which a plan may lack. NEXT or FAILED. */
+certauto__verdict certauto__challenge_begin(certauto_job *job, const certauto_target *target);
 /* The certificate that answers a tls-alpn-01 challenge and its key, PEM, in this order; from the
  * facts "name" and ".value". A new pair each time. */
 int certauto__present_pair(certauto__buffer *out, const certauto_job *job, certauto_error *err);

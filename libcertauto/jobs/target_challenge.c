@@ -126,6 +126,35 @@ int certauto__present_pair(certauto__buffer *out, const certauto_job *job, certa
 	return rc == CERTAUTO_ENOMEM ? certauto__error_nomem(err) : rc;
 }
 
+/* ---- before it is answered ---- */
+
+int certauto__challenge_is_text(const char *text)
+{
+	return text != NULL && text[0] != '\0' &&
+		text[strspn(text,
+			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
+		'\0';
+}
+
+static int may_be_shown(const certauto_job *job, const char *name)
+{
+	const char *text = certauto__fact(job, name);
+
+	return (text == NULL && certauto__planning(job)) || certauto__challenge_is_text(text);
+}
+
+certauto__verdict certauto__challenge_begin(certauto_job *job, const certauto_target *target)
+{
+	if (certauto__target_able(target, CERTAUTO_TARGET_HTTP01, certauto__job_error_of(job)) < 0)
+		return CERTAUTO__FAILED;
+	if (may_be_shown(job, "token") && may_be_shown(job, ".value"))
+		return CERTAUTO__NEXT;
+	return certauto__fail(job, CERTAUTO_EINVAL, target->label,
+		"%s: the challenge's token or answer has characters that none may have (RFC 8555 "
+		"8.1)",
+		target->label);
+}
+
 /* ---- the look ---- */
 
 /* RFC 8738 3: an IPv6 address stands in brackets. */

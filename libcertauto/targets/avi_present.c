@@ -35,11 +35,6 @@
 static const char *const places[CERTAUTO__AVI_PLACES] = {"door", "child"};
 static const char *const indexes[CERTAUTO__AVI_PLACES] = {"at.0", "at.1"};
 
-static int is_fact(const certauto_job *job, const char *name, const char *value)
-{
-	return certauto__text_equal(certauto__fact_own(job, name), value);
-}
-
 /* A plan may not have been told, and shows something. */
 static const char *told(const certauto_job *job, const char *fact, const char *otherwise)
 {
@@ -96,28 +91,10 @@ static certauto__verdict unfit(certauto_job *job, const char *matter, const char
 
 /* ---- begin ---- */
 
-/* Tokens and key authorizations are base64url (RFC 8555 8.1). */
-static int is_challenge_text(const char *text)
-{
-	return text[0] != '\0' &&
-		text[strspn(text,
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
-		'\0';
-}
-
 static certauto__verdict begin_ask(certauto_job *job, certauto__exchange *x)
 {
-	const certauto_target *target = certauto__avi_target(job);
-
 	(void)x;
-	if (certauto__target_able(target, CERTAUTO_TARGET_HTTP01, certauto__job_error_of(job)) < 0)
-		return CERTAUTO__FAILED;
-	if (!is_challenge_text(token_of(job)) || !is_challenge_text(value_of(job)))
-		return certauto__fail(job, CERTAUTO_EINVAL, target->label,
-			"%s: the challenge's token or answer has characters that none may have "
-			"(RFC 8555 8.1)",
-			target->label);
-	return CERTAUTO__NEXT;
+	return certauto__challenge_begin(job, certauto__avi_target(job));
 }
 
 /* ---- sweep: what runs left that were killed together with what they knew ---- */
@@ -321,7 +298,7 @@ static int set_row(void *arg, const char *const *values)
 {
 	certauto_job *job = arg;
 
-	if (values[0] != NULL && (values[1] == NULL || is_fact(job, "object", values[1])))
+	if (values[0] != NULL && (values[1] == NULL || certauto__fact_is(job, "object", values[1])))
 		certauto__fact_set(job, "set", values[0]);
 	return 0;
 }
@@ -390,7 +367,7 @@ static int is_needed(const certauto_job *job, enum certauto__avi_place place)
 	if (place == CERTAUTO__AVI_CHILD)
 		return certauto__fact_own(job, "child") != NULL;
 	return certauto__fact_own(job, ".child.evh") == NULL ||
-		!is_fact(job, ".vs.port80", "yes");
+		!certauto__fact_is(job, ".vs.port80", "yes");
 }
 
 /* Of what is attached there: the set of that UUID, or what has that index. */
@@ -468,7 +445,8 @@ static certauto__verdict attach_send(certauto_job *job, certauto__exchange *x, i
 	(void)snprintf(sent, sizeof(sent), "%s %s", index, mark != NULL ? mark : "");
 	certauto__fact_set(job, ".doing", "attach");
 	certauto__fact_set_number(job, ".same",
-		is_fact(job, ".sent", sent) ? certauto__fact_number(job, ".same", 0) + 1 : 0);
+		certauto__fact_is(job, ".sent", sent) ? certauto__fact_number(job, ".same", 0) + 1
+						      : 0);
 	certauto__fact_set(job, ".sent", sent);
 	verdict = certauto__avi_call(x, certauto__avi_target(job), "PATCH", "virtualservice",
 		told(job, places[place_of(job)], "VIRTUALSERVICE"), NULL);
@@ -479,7 +457,7 @@ static certauto__verdict attach_send(certauto_job *job, certauto__exchange *x, i
 	certauto__avi_put_sets(
 		&w, attaches ? told(job, "set", "SET") : NULL, index, mark, mark_index);
 	if (opens)
-		certauto__avi_put_port80(&w, is_fact(job, ".vs.http2", "yes"));
+		certauto__avi_put_port80(&w, certauto__fact_is(job, ".vs.http2", "yes"));
 	certauto__json_object_end(&w);
 	certauto__json_object_end(&w);
 	return verdict;
@@ -513,7 +491,8 @@ static int mark_row(void *arg, const char *const *values)
 {
 	certauto_job *job = arg;
 
-	if (values[0] != NULL && (values[1] == NULL || is_fact(job, "mark.name", values[1])))
+	if (values[0] != NULL &&
+		(values[1] == NULL || certauto__fact_is(job, "mark.name", values[1])))
 		certauto__fact_set(job, "mark", values[0]);
 	return 0;
 }
@@ -571,7 +550,8 @@ static certauto__verdict attach_refused(certauto_job *job, const certauto__excha
 		certauto__fact_number(job, ".same", 0) == SAME_MAX;
 
 	if (certauto__avi_is_crowded(x) && !is_final &&
-		!is_fact(job, ".doing", "look") && certauto__step_attempts(job) < ATTEMPTS_MAX) {
+		!certauto__fact_is(job, ".doing", "look") &&
+		certauto__step_attempts(job) < ATTEMPTS_MAX) {
 		certauto__fact_set(job, ".look", "yes");
 		return certauto__again(job, certauto__avi_status(x) == 400 ? 0 : CROWDED_MS);
 	}
@@ -588,7 +568,7 @@ static certauto__verdict attach_read(certauto_job *job, certauto__exchange *x)
 {
 	struct seen seen = {job, place_of(job), 0};
 
-	if (is_fact(job, ".doing", "mark"))
+	if (certauto__fact_is(job, ".doing", "mark"))
 		return mark_read(job, x);
 	if (certauto__avi_status(x) / 100 != 2)
 		return attach_refused(job, x);
@@ -598,7 +578,7 @@ static certauto__verdict attach_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__step_attempts(job) > ATTEMPTS_MAX + 2)
 		return refused(job, x, "the policy set does not stay attached to");
 	/* Refused with a mark: it may have been removed by who closed port 80 just before. */
-	if (is_fact(job, ".doing", "look")) {
+	if (certauto__fact_is(job, ".doing", "look")) {
 		if (certauto__fact_own(job, "mark") != NULL)
 			certauto__fact_set(job, ".mark.spare", certauto__fact_own(job, "mark"));
 		certauto__fact_set(job, "mark", NULL);
@@ -666,7 +646,7 @@ static certauto__verdict check_read(certauto_job *job, certauto__exchange *x)
 {
 	struct seen seen = {job, asked_place(job), 0};
 
-	if (!is_fact(job, ".looked", "now"))
+	if (!certauto__fact_is(job, ".looked", "now"))
 		return certauto__challenge_check_read(job, x);
 	certauto__fact_set(job, ".looked", "yes");
 	if (certauto__avi_status(x) / 100 == 2 &&

@@ -27,11 +27,6 @@ static const struct certauto__deployment *deployment_of(const certauto_job *job)
 	return certauto__job_env(job);
 }
 
-static int is_fact(const certauto_job *job, const char *name, const char *value)
-{
-	return certauto__text_equal(certauto__fact_own(job, name), value);
-}
-
 /* Facts that each role has one of. */
 
 static const char *role_fact(const certauto_job *job, const char *what,
@@ -119,10 +114,10 @@ static void observe_changed(certauto_job *job)
 {
 	enum certauto__pemfiles_role role;
 
-	if (is_fact(job, "swap", "begun"))
+	if (certauto__fact_is(job, "swap", "begun"))
 		return;
 	/* Of a run that failed and was taken back; a reload that is due still is. */
-	if (!is_fact(job, "reload", "due"))
+	if (!certauto__fact_is(job, "reload", "due"))
 		certauto__fact_set(job, "reload", NULL);
 	if (certauto__fact_own(job, ".stale") != NULL)
 		certauto__fact_set(job, "changed", "yes");
@@ -231,7 +226,7 @@ static int clean_role(certauto_job *job, const struct certauto__folder *folder,
 
 	rc = certauto__folder_remove(folder,
 		with_prefix(name, sizeof(name), NEW_PREFIX, file_name(job, role)), err);
-	if (rc < 0 || is_fact(job, "swap", "begun"))
+	if (rc < 0 || certauto__fact_is(job, "swap", "begun"))
 		return rc;
 	return certauto__folder_remove(folder,
 		with_prefix(name, sizeof(name), OLD_PREFIX, file_name(job, role)), err);
@@ -259,7 +254,7 @@ static int keep_role(certauto_job *job, const struct certauto__folder *folder,
 	with_prefix(old, sizeof(old), OLD_PREFIX, name);
 	/* After a kill among the renames: what has its second name, or never had a first, is
 	 * left alone. */
-	if (is_fact(job, "swap", "begun") &&
+	if (certauto__fact_is(job, "swap", "begun") &&
 		(role_fact(job, "had", role) == NULL || certauto__folder_has(folder, old)))
 		return 0;
 	if ((rc = certauto__folder_remove(folder, old, err)) < 0)
@@ -300,7 +295,7 @@ static certauto__verdict ask_reload(certauto_job *job, certauto__exchange *x)
  * that has failed with the new files is not asked twice: its server has not read them. */
 static certauto__verdict keep_undo(certauto_job *job, certauto__exchange *x)
 {
-	if (!is_fact(job, "reload", "due") && !is_fact(job, "reload", "done"))
+	if (!certauto__fact_is(job, "reload", "due") && !certauto__fact_is(job, "reload", "done"))
 		return CERTAUTO__NEXT;
 	return ask_reload(job, x);
 }
@@ -365,7 +360,7 @@ static certauto__verdict swap_undo(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict reload_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (!is_fact(job, "reload", "due") ||
+	if (!certauto__fact_is(job, "reload", "due") ||
 		certauto__option_list(deployment_of(job)->target, "reload")->n == 0)
 		return CERTAUTO__NEXT;
 	return ask_reload(job, x);

@@ -34,11 +34,6 @@ static const char *own_crt(const certauto_job *job)
 	return certauto__fact_own(job, "crt");
 }
 
-static int is_fact(const certauto_job *job, const char *name, const char *value)
-{
-	return certauto__text_equal(certauto__fact_own(job, name), value);
-}
-
 static const char *wanted_serial(const certauto_job *job)
 {
 	return certauto__certs_info(deployment_of(job)->chain, 0)->serial;
@@ -119,10 +114,11 @@ static certauto__verdict observe_read(certauto_job *job, certauto__exchange *x)
 	if (observe_state(job, x) < 0)
 		return certauto__haproxy_refused(job, x, own_crt(job), "asked for the certificate");
 	certauto__fact_set(job, ".served",
-		is_fact(job, ".state", wanted_serial(job)) ? "yes" : NULL);
-	if (is_fact(job, ".state", "empty"))
+		certauto__fact_is(job, ".state", wanted_serial(job)) ? "yes" : NULL);
+	if (certauto__fact_is(job, ".state", "empty"))
 		certauto__fact_set(job, "old", "absent");
-	else if (!is_fact(job, ".served", "yes") || certauto__fact_own(job, "old") == NULL)
+	else if (!certauto__fact_is(job, ".served", "yes") ||
+		certauto__fact_own(job, "old") == NULL)
 		certauto__fact_set(job, "old", certauto__fact_own(job, ".state"));
 	return CERTAUTO__NEXT;
 }
@@ -132,14 +128,15 @@ static certauto__verdict observe_read(certauto_job *job, certauto__exchange *x)
 
 static int is_new(const certauto_job *job)
 {
-	return is_fact(job, ".state", "absent") || is_fact(job, ".state", "empty");
+	return certauto__fact_is(job, ".state", "absent") ||
+		certauto__fact_is(job, ".state", "empty");
 }
 
 static certauto__verdict folder_ask(certauto_job *job, certauto__exchange *x)
 {
 	const char *crt = own_crt(job);
 
-	if (!is_new(job) && !is_fact(job, ".unused", "yes"))
+	if (!is_new(job) && !certauto__fact_is(job, ".unused", "yes"))
 		return CERTAUTO__NEXT;
 	return certauto__haproxy_ask(x, deployment_of(job)->target, "show ssl crt-list",
 		"show ssl crt-list %.*s", folder_len(crt), crt);
@@ -196,7 +193,7 @@ static certauto__verdict ready_restore(certauto_job *job)
 	int64_t not_after;
 	int rc;
 
-	if (is_fact(job, "old", "absent"))
+	if (certauto__fact_is(job, "old", "absent"))
 		return CERTAUTO__NEXT;
 	rc = certauto__haproxy_file_read(&pem, own_crt(job), serial, &not_after, NULL);
 	certauto__buffer_free(&pem);
@@ -204,7 +201,7 @@ static certauto__verdict ready_restore(certauto_job *job)
 		certauto__error_nomem(certauto__job_error_of(job));
 		return CERTAUTO__FAILED;
 	}
-	if (rc < 0 || !is_fact(job, "old", serial))
+	if (rc < 0 || !certauto__fact_is(job, "old", serial))
 		certauto__warn(job, own_crt(job),
 			"HAProxy serves serial %s, which is not in the file %s: it could not be "
 			"put back",
@@ -243,14 +240,14 @@ static certauto__verdict ready_ask(certauto_job *job, certauto__exchange *x)
 	certauto__buffer_free(&payload);
 	if (rc < 0)
 		return CERTAUTO__FAILED;
-	return is_fact(job, ".served", "yes") ? CERTAUTO__NEXT : ready_restore(job);
+	return certauto__fact_is(job, ".served", "yes") ? CERTAUTO__NEXT : ready_restore(job);
 }
 
 /* ---- transaction: HAProxy has one at a time, and `set` would write into whatever is open ---- */
 
 static certauto__verdict transaction_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (is_fact(job, ".served", "yes"))
+	if (certauto__fact_is(job, ".served", "yes"))
 		return CERTAUTO__NEXT;
 	return certauto__haproxy_ask(x, deployment_of(job)->target, "show ssl cert",
 		"show ssl cert");
@@ -293,7 +290,7 @@ static certauto__verdict abandoned_ask(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict new_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (!is_fact(job, ".state", "absent"))
+	if (!certauto__fact_is(job, ".state", "absent"))
 		return CERTAUTO__NEXT;
 	return certauto__haproxy_ask(x, deployment_of(job)->target, "new ssl cert",
 		"new ssl cert %s", own_crt(job));
@@ -331,7 +328,7 @@ static certauto__verdict set_ask(certauto_job *job, certauto__exchange *x)
 	certauto_error *err = certauto__job_error_of(job);
 	certauto__verdict verdict = CERTAUTO__FAILED;
 
-	if (is_fact(job, ".served", "yes"))
+	if (certauto__fact_is(job, ".served", "yes"))
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, "switch", NULL);
 	certauto__fact_set(job, "back", NULL);
@@ -381,7 +378,7 @@ static certauto__verdict set_undo(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = deployment_of(job)->target;
 
-	if (is_fact(job, "back", "yes"))
+	if (certauto__fact_is(job, "back", "yes"))
 		return certauto__haproxy_ask(x, target, "commit ssl cert", "commit ssl cert %s",
 			own_crt(job));
 	return certauto__haproxy_ask(x, target, "abort ssl cert", "abort ssl cert %s",
@@ -390,7 +387,7 @@ static certauto__verdict set_undo(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict commit_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (is_fact(job, ".served", "yes"))
+	if (certauto__fact_is(job, ".served", "yes"))
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, "switch", "sent");
 	return certauto__haproxy_ask(x, deployment_of(job)->target, "commit ssl cert",
@@ -428,11 +425,11 @@ static certauto__verdict commit_undo(certauto_job *job, certauto__exchange *x)
 	int64_t not_after = 0;
 	int rc;
 
-	if (!is_fact(job, "switch", "sent") || is_fact(job, "old", "absent"))
+	if (!certauto__fact_is(job, "switch", "sent") || certauto__fact_is(job, "old", "absent"))
 		/* never switched; or new, and taken out of list and memory */
 		return CERTAUTO__NEXT;
 	rc = certauto__haproxy_file_read(&pem, own_crt(job), serial, &not_after, &x->error);
-	if (rc < 0 || !is_fact(job, "old", serial)) {
+	if (rc < 0 || !certauto__fact_is(job, "old", serial)) {
 		verdict = restore_impossible(job, x, "is not in the file");
 	} else if (not_after < certauto__clock_now() + RESTORE_LIFE_S) {
 		verdict = restore_impossible(job, x, "has expired or is about to");

@@ -13,16 +13,6 @@
 
 #include "core/memory.h"
 
-/* Tokens and key authorizations are base64url (RFC 8555 8.1): nothing else may reach a command
- * line. */
-static int is_challenge_text(const char *text)
-{
-	return text != NULL && text[0] != '\0' &&
-		text[strspn(text,
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
-		'\0';
-}
-
 /* del and add in one line: a repeated or resumed add leaves one entry, and one round trip is
  * saved. */
 static certauto__verdict add_ask(certauto_job *job, certauto__exchange *x)
@@ -31,15 +21,10 @@ static certauto__verdict add_ask(certauto_job *job, certauto__exchange *x)
 	const char *token = certauto__fact(job, "token"), *value = certauto__fact(job, ".value");
 	const char *map = certauto__option_text(target, "map");
 
-	if (certauto__target_able(target, CERTAUTO_TARGET_HTTP01, certauto__job_error_of(job)) < 0)
+	if (certauto__challenge_begin(job, target) == CERTAUTO__FAILED)
 		return CERTAUTO__FAILED;
-	if (certauto__planning(job) && (token == NULL || value == NULL))
+	if (token == NULL || value == NULL) /* of a plan */
 		return certauto__haproxy_ask(x, target, "add map", "add map %s", map);
-	if (!is_challenge_text(token) || !is_challenge_text(value))
-		return certauto__fail(job, CERTAUTO_EINVAL, target->label,
-			"%s: the challenge's token or answer has characters that none may have "
-			"(RFC 8555 8.1)",
-			target->label);
 	return certauto__haproxy_ask(x, target, "add map",
 		"del map %s " CERTAUTO__HAPROXY_CHALLENGES "%s; "
 		"add map %s " CERTAUTO__HAPROXY_CHALLENGES "%s %s",
@@ -87,7 +72,7 @@ static certauto__verdict add_undo(certauto_job *job, certauto__exchange *x)
 	const char *token = certauto__fact(job, "token"),
 		   *map = certauto__option_text(target, "map");
 
-	if (!is_challenge_text(token) || map == NULL)
+	if (!certauto__challenge_is_text(token) || map == NULL)
 		return CERTAUTO__NEXT; /* it was refused for that */
 	return certauto__haproxy_ask(x, target, "del map",
 		"del map %s " CERTAUTO__HAPROXY_CHALLENGES "%s", map, token);

@@ -68,11 +68,6 @@ static const char *object_of(const certauto_job *job)
 	return certauto__fact_own(job, "object");
 }
 
-static int is_fact(const certauto_job *job, const char *name, const char *value)
-{
-	return certauto__text_equal(certauto__fact_own(job, name), value);
-}
-
 static int is_answered(const certauto_job *job)
 {
 	return certauto__fact_own(job, ".answered") != NULL;
@@ -94,31 +89,15 @@ const char *certauto__netscaler_value(const certauto_job *job)
 
 /* ---- begin ---- */
 
-/* Tokens and key authorizations are base64url (RFC 8555 8.1): nothing else may reach an expression
- * that the device evaluates. Names are those of an order, and have been looked at. */
-static int is_challenge_text(const char *text)
-{
-	return text[0] != '\0' &&
-		text[strspn(text,
-			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")] ==
-		'\0';
-}
-
 static certauto__verdict begin_ask(certauto_job *job, certauto__exchange *x)
 {
-	const certauto_target *target = certauto__netscaler_target(job);
+	certauto__verdict verdict =
+		certauto__challenge_begin(job, certauto__netscaler_target(job));
 
-	if (certauto__target_able(target, CERTAUTO_TARGET_HTTP01, certauto__job_error_of(job)) < 0)
-		return CERTAUTO__FAILED;
-	if (!is_challenge_text(certauto__netscaler_token(job)) ||
-		!is_challenge_text(certauto__netscaler_value(job)))
-		return certauto__fail(job, CERTAUTO_EINVAL, target->label,
-			"%s: the challenge's token or answer has characters that none may have "
-			"(RFC 8555 8.1)",
-			target->label);
 	certauto__fact_set(job, ".answered", NULL);
-	return certauto__netscaler_stateless(job) ? certauto__challenge_check_ask(job, x)
-						  : CERTAUTO__NEXT;
+	return verdict == CERTAUTO__NEXT && certauto__netscaler_stateless(job)
+		? certauto__challenge_check_ask(job, x)
+		: verdict;
 }
 
 /* ---- observe: what is bound there ---- */
@@ -365,7 +344,7 @@ static certauto__verdict observe_read(certauto_job *job, certauto__exchange *x)
 		return certauto__netscaler_refused(job, x, vserver_of(job),
 			"looking at the policies that are bound");
 	certauto__netscaler_node_note(job); /* the session is open by now */
-	if (!is_fact(job, ".bind", "clash")) {
+	if (!certauto__fact_is(job, ".bind", "clash")) {
 		certauto__fact_set(job, ".action", NULL);
 		certauto__fact_set(job, ".policy", NULL);
 	}
@@ -508,9 +487,9 @@ static certauto__verdict part_post(certauto_job *job, certauto__exchange *x,
 static certauto__verdict part_ask(certauto_job *job, certauto__exchange *x,
 	const struct part *part)
 {
-	if (is_answered(job) || is_fact(job, part->fact, "there"))
+	if (is_answered(job) || certauto__fact_is(job, part->fact, "there"))
 		return CERTAUTO__NEXT;
-	if (is_fact(job, part->fact, "compare"))
+	if (certauto__fact_is(job, part->fact, "compare"))
 		return certauto__netscaler_get(x, certauto__netscaler_target(job), part->type,
 			object_of(job), NULL);
 	return part_post(job, x, part);
@@ -586,7 +565,8 @@ static certauto__verdict refused(certauto_job *job, const certauto__exchange *x,
 static certauto__verdict part_read(certauto_job *job, certauto__exchange *x,
 	const struct part *part)
 {
-	int code = certauto__netscaler_code(x), is_compared = is_fact(job, part->fact, "compare");
+	int is_compared = certauto__fact_is(job, part->fact, "compare");
+	int code = certauto__netscaler_code(x);
 	certauto__verdict verdict = CERTAUTO__NEXT;
 
 	if (code == CERTAUTO__NS_EXISTS && !is_compared) {
@@ -612,7 +592,7 @@ static int is_left_alone(const certauto_job *job)
 static certauto__verdict part_undo(certauto_job *job, certauto__exchange *x,
 	const struct part *part)
 {
-	if (is_left_alone(job) || is_fact(job, part->type, "none"))
+	if (is_left_alone(job) || certauto__fact_is(job, part->type, "none"))
 		return CERTAUTO__NEXT;
 	return certauto__netscaler_delete(
 		x, certauto__netscaler_target(job), part->type, object_of(job), NULL);
@@ -656,7 +636,7 @@ static certauto__verdict bind_ask(certauto_job *job, certauto__exchange *x)
 	certauto__json w;
 
 	if (is_answered(job) ||
-		(certauto__netscaler_stateless(job) && is_fact(job, ".bound", "yes")))
+		(certauto__netscaler_stateless(job) && certauto__fact_is(job, ".bound", "yes")))
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, ".bind", NULL);
 	certauto__fact_set(job, "binding", NULL);
@@ -681,7 +661,7 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 	int code = certauto__netscaler_code(x);
 
 	if (code == CERTAUTO__NS_DONE || code == CERTAUTO__NS_EXISTS ||
-		(code == CERTAUTO__NS_PRIORITY_USED && is_fact(job, ".bound", "yes")))
+		(code == CERTAUTO__NS_PRIORITY_USED && certauto__fact_is(job, ".bound", "yes")))
 		return CERTAUTO__NEXT;
 	if (code == CERTAUTO__NS_PRIORITY_USED && clashes <= CLASHES_MAX) {
 		certauto__fact_set_number(job, ".clashes", clashes);
@@ -693,7 +673,7 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict bind_undo(certauto_job *job, certauto__exchange *x)
 {
-	return is_left_alone(job) || is_fact(job, "binding", "none")
+	return is_left_alone(job) || certauto__fact_is(job, "binding", "none")
 		? CERTAUTO__NEXT : unbind(job, x, object_of(job));
 }
 
@@ -707,12 +687,12 @@ static certauto__verdict check_ask(certauto_job *job, certauto__exchange *x)
 
 	if (is_answered(job))
 		return CERTAUTO__NEXT;
-	if (is_fact(job, ".look", "role")) {
+	if (certauto__fact_is(job, ".look", "role")) {
 		if ((verdict = certauto__netscaler_role_ask(job, x)) != CERTAUTO__NEXT)
 			return verdict;
 		certauto__fact_set(job, ".look", "test");
 	}
-	if (!is_fact(job, ".look", "test"))
+	if (!certauto__fact_is(job, ".look", "test"))
 		return certauto__challenge_check_ask(job, x);
 	return certauto__child_start(job, &certauto__netscaler_test, "test",
 		       certauto__job_env(job), NULL, certauto__job_peer(job), 0) != NULL
@@ -723,10 +703,10 @@ static certauto__verdict check_read(certauto_job *job, certauto__exchange *x)
 {
 	certauto__verdict verdict = CERTAUTO__NEXT;
 
-	if (is_fact(job, ".look", "role")) {
+	if (certauto__fact_is(job, ".look", "role")) {
 		certauto__fact_set(job, ".look", "test");
 		verdict = certauto__netscaler_role_read(job, x);
-	} else if (is_fact(job, ".look", "test")) {
+	} else if (certauto__fact_is(job, ".look", "test")) {
 		certauto__fact_set(job, ".look", "done");
 		if (certauto__children_errors(job, &certauto__netscaler_test) > 0)
 			return CERTAUTO__FAILED;

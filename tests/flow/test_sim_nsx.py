@@ -1,5 +1,6 @@
 """The simulated NSX Managers keep the rules that a client of real ones meets."""
 
+import concurrent.futures
 import email.utils
 import http.client
 import json
@@ -737,6 +738,13 @@ def refused_by(ip, port):
     return False
 
 
+def is_cut_off(client):
+    """Does its connection end without an answer? Asked in a thread: what went wrong in one
+    connection OpenSSL keeps for the thread, and Python 3.13 takes it for the next one's."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return isinstance(pool.submit(client.get, HEALTH).exception(), GONE)
+
+
 def test_restart__connections_end_then_none_is_taken_then_503_then_the_new_certificate(nsx):
     nsx.restart_refused, nsx.restart_unavailable = 0.15, 2
     first, idle, second = NsxClient(nsx, 1), NsxClient(nsx, 1), NsxClient(nsx, 2)
@@ -744,10 +752,7 @@ def test_restart__connections_end_then_none_is_taken_then_503_then_the_new_certi
     ident, old = imported(first), first.served()
     reply = first.apply(ident, node=1)
     assert (reply.status, reply.text) == (200, "")
-    with pytest.raises(GONE):
-        idle.get(HEALTH)
-    with pytest.raises(GONE):
-        first.get(HEALTH)  # its connection has ended too
+    assert is_cut_off(idle) and is_cut_off(first)  # also who has asked for it
     assert refused_by(nsx.nodes[0].ip, nsx.port) and refused_by(nsx.vip_ip, nsx.port)
     assert nsx.nodes[0].state == "restarting"
     assert second.get(HEALTH).status == 200  # on the same connection as before
