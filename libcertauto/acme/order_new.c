@@ -192,7 +192,8 @@ certauto__verdict certauto__order_ask(certauto_job *job, certauto__exchange *x)
  * one. */
 static int replaces_refused(const certauto__exchange *x)
 {
-	return x->status == 409 || x->status == 404 || certauto__acme_says(x, "malformed") ||
+	return x->status == 409 || x->status == 404 || x->status >= 500 ||
+		certauto__acme_says(x, "malformed") ||
 		(x->status == 403 &&
 			(x->error.problem == NULL || certauto__acme_says(x, "unauthorized")));
 }

@@ -192,6 +192,21 @@ static void judge_tell(certauto__exchange *x, const struct certauto__problem *pr
 			&x->error, "check that the server is the URL of an ACME directory");
 }
 
+/* A CA that falls over "replaces" (RFC 9773 5), as one was seen to, would do so for ever: the second
+ * time it is taken for a refusal, and the order goes without. */
+static int falls_over_replaces(certauto_job *job, const struct certauto__acme *acme,
+	const certauto__exchange *x)
+{
+	int64_t times;
+
+	if (certauto__fact_own(job, ".replaces") == NULL ||
+		!certauto__text_equal(certauto__buffer_text(&x->url), acme->directory.new_order))
+		return 0;
+	times = certauto__fact_number(job, ".fell", 0) + 1;
+	certauto__fact_set_number(job, ".fell", times);
+	return times > 1;
+}
+
 static certauto__judgement judge_no(
 	certauto_job *job, certauto__exchange *x, const struct certauto__problem *problem)
 {
@@ -220,7 +235,8 @@ static certauto__judgement judge_no(
 	if (x->status == 404 || x->status == 410)
 		acme->directory_at_ms =
 			0; /* perhaps the CA has moved: the next run reads it anew */
-	return x->status >= 500 ? CERTAUTO__SOON : CERTAUTO__BAD;
+	return x->status >= 500 && !falls_over_replaces(job, acme, x) ? CERTAUTO__SOON
+								       : CERTAUTO__BAD;
 }
 
 static certauto__judgement acme_judge(certauto_job *job, certauto__exchange *x)

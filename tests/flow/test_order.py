@@ -266,6 +266,27 @@ def test_replaces__is_for_cas_with_renewal_information(ca, order, old):
     assert "replaces" not in sent(ca, "newOrder")[1]
 
 
+def test_replaces__that_a_ca_falls_over_is_left_out_the_second_time(ca, order, old):
+    ca.on(
+        "newOrder",
+        lambda r, _a: problem("serverInternal", "no order for it", 500)
+        if b'"replaces"' in r.payload else None,
+        before=True,
+    )  # fmt: skip
+    outcome = order(replaces=old)
+    expect(outcome, "OK")
+    assert "no order for it" in outcome[1][0]
+    asked = [("replaces" in document) for document in sent(ca, "newOrder")[1:]]
+    assert asked == [True, True, False]
+
+
+def test_replaces__is_told_again_to_a_ca_that_had_trouble(ca, order, old):
+    ca.script["newOrder"] = [problem("serverInternal", "trouble", 500), None]
+    expect(order(replaces=old), "OK")
+    assert [("replaces" in document) for document in sent(ca, "newOrder")[1:]] == [True, True]
+
+
+
 @pytest.mark.parametrize(
     "answer",
     [
