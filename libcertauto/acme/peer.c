@@ -192,8 +192,8 @@ static void judge_tell(certauto__exchange *x, const struct certauto__problem *pr
 			&x->error, "check that the server is the URL of an ACME directory");
 }
 
-/* A CA that falls over "replaces" (RFC 9773 5), as one was seen to, would do so for ever: the second
- * time it is taken for a refusal, and the order goes without. */
+/* A CA that falls over "replaces" (RFC 9773 5), as one was seen to, would do so for ever: the
+ * second time it is taken for a refusal, and the order goes without. */
 static int falls_over_replaces(certauto_job *job, const struct certauto__acme *acme,
 	const certauto__exchange *x)
 {
