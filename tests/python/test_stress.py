@@ -30,8 +30,8 @@ def test_stress__threads_with_random_cancels(tmp_path):
     assert report["failures"] == []
     ends = {end for told in report["told"] for end in told.split(", ")[1:]}
     assert ends == {"done", "cancelled", "stopped"} and len(report["told"]) > 11
-    done, grown = sum(report["told"].values()) / 2, report["grown"]
-    assert done > 1.5 * SECONDS
+    done, grown = sum(report["told"].values()), report["grown"]
+    assert done > 3 * SECONDS
     # 16 bytes for each thing done would be seen; what the system has given is never so exact.
     assert grown["c_kib"] < 64 + done / 64, report
     assert grown["python_blocks"] < 2000 + done / 8, report
