@@ -27,6 +27,7 @@ def test_stress__threads_with_random_cancels(tmp_path):
         )  # fmt: skip
     assert run.returncode == 0, run.stdout
     report = json.loads(run.stdout)
+    print(run.stdout)  # pytest shows it whole when something below does not hold
     assert report["failures"] == []
     ends = {end for told in report["told"] for end in told.split(", ")[1:]}
     assert ends == {"done", "cancelled", "stopped"} and len(report["told"]) > 11
