@@ -116,6 +116,22 @@ int certauto__base64url_encode(certauto__buffer *out, const void *data, size_t l
 	return out->rc;
 }
 
+int certauto__base64_encode(certauto__buffer *out, const void *data, size_t len)
+{
+	size_t begin = out->len;
+
+	certauto__base64url_encode(out, data, len);
+	while (out->rc == 0 && (out->len - begin) % 4 != 0)
+		certauto__buffer_add(out, "=", 1);
+	for (; out->rc == 0 && begin < out->len; begin++) {
+		if (out->data[begin] == '-')
+			out->data[begin] = '+';
+		else if (out->data[begin] == '_')
+			out->data[begin] = '/';
+	}
+	return out->rc;
+}
+
 /* 0..63, or 64 for a character outside the alphabet. */
 static uint32_t base64url_value(char c)
 {

@@ -25,6 +25,9 @@ int certauto__base64url_encode(certauto__buffer *out, const void *data, size_t l
 int certauto__base64url_decode(certauto__buffer *out, const char *text, size_t len);
 int certauto__base64url_valid(const char *text, size_t len); /* alphabet only; 1 or 0 */
 
+/* The usual alphabet, padded, in one line. */
+int certauto__base64_encode(certauto__buffer *out, const void *data, size_t len);
+
 int certauto__hex_encode(certauto__buffer *out, const void *data, size_t len); /* lower case */
 
 /* A decimal number, whole text, no sign unless min < 0, in [min, max]. 0 or CERTAUTO_EINVAL. */

@@ -9,16 +9,17 @@
 
 #include "jobs/target.h"
 #include "json/writer.h"
+#include "targets/rest.h"
 
 #define CERTAUTO__AVI_NAME 256  /* bytes of an object's name, with the NUL */
-#define CERTAUTO__AVI_UUID 128  /* "virtualservice-" and a UUID, with the NUL */
+#define CERTAUTO__AVI_UUID CERTAUTO__REST_ID /* "virtualservice-" and a UUID, with the NUL */
 
 extern const struct certauto__table certauto__avi_present;
 extern const struct certauto__table certauto__avi_deploy;
 extern const struct certauto__table certauto__avi_test;
 extern const struct certauto__table certauto__avi_renew;
 
-/* ---- session, calls, objects: avi_session.c, avi_call.c, avi_object.c ---- */
+/* ---- session and calls: avi_session.c, avi_call.c ---- */
 
 /* One for equal url, user, tenant and version. Logs in when the first call is dressed, settles the
  * API version, logs out when the loop has nothing more to do. */
@@ -72,32 +73,6 @@ int certauto__avi_is_taken(const certauto__exchange *x);
 int certauto__avi_is_in_use(const certauto__exchange *x);
 /* undo_read: NEXT when it is taken back or was not there any more, FAIL else. */
 certauto__verdict certauto__avi_gone(certauto_job *job, certauto__exchange *x);
-
-/* One object of an answer: the results of a list, or the object itself. values: of the fields
- * asked for, as text whatever their JSON type; NULL where the object has none. A field is a path
- * inside of the object as of certauto__json_is(): "certificate.serial_number", "services[].port",
- * "dns_info[].fqdn". Of a path through arrays all values come, with a comma between; an item that
- * does not have the field gives an empty one, so that the i-th values of two paths through one
- * array belong together; a comma inside of such a value comes as ";". cb's negative code ends it.
- * total_out: NULL, or the count a list tells (an object alone: 1), which is more than came when
- * the list has more pages. An empty answer has no objects. */
-#define CERTAUTO__AVI_FIELDS 16
-typedef int (*certauto__avi_row_cb)(void *arg, const char *const *values);
-int certauto__avi_rows(const certauto__exchange *x, const char *const *fields,
-	certauto__avi_row_cb cb, void *arg, int64_t *total_out, certauto_error *err);
-/* The whole object of an answer, or the first of a list, written to out as it came but for the
- * members that edits replace or add: for PUT. edits[i].path: of a member ("key",
- * "certificate.certificate", "ssl_key_and_certificate_refs") or of one item of a list
- * ("services[0]"); edits[i].json: its new value, NULL: it is left out. EPROTO: there is no object,
- * or none that the member could be added to. */
-struct certauto__avi_edit {
-	const char *path;
-	const char *json;
-};
-int certauto__avi_edit(certauto__buffer *out, const char *object, size_t len,
-	const struct certauto__avi_edit *edits, size_t n_edits, certauto_error *err);
-/* UUID of a reference or URL: the last part of its path, without "#name"; "" if there is none. */
-void certauto__avi_uuid(char out[CERTAUTO__AVI_UUID], const char *ref);
 
 /* ---- what things are called: avi_names.c ---- */
 

@@ -131,7 +131,7 @@ certauto__verdict certauto__avi_vs_read(certauto_job *job, certauto__exchange *x
 	if (x->status >= 400)
 		return certauto__avi_refused_at(job, x, name, "reading the virtual service");
 	certauto__fact_set(job, ".found", NULL);
-	if (certauto__avi_rows(x, fields, vs_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, vs_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".found") == NULL) {
 		if (certauto__fact_own(job, ".parent") != NULL && certauto__step_attempts(job) == 1)
@@ -231,7 +231,7 @@ certauto__verdict certauto__avi_others_read(certauto_job *job, certauto__exchang
 	if (x->status >= 400)
 		return certauto__avi_refused_at(job, x, vs_option(job, certauto__index(job)),
 			"reading the certificates of the virtual service");
-	if (certauto__avi_rows(x, fields, others_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, others_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	return CERTAUTO__NEXT;
 }
@@ -291,7 +291,7 @@ static int see_list(certauto_job *job, const certauto__exchange *x, const char *
 	int rc;
 
 	certauto__avi_keep(job, x);
-	if ((rc = certauto__avi_rows(x, fields, now_row, job, NULL, err)) < 0)
+	if ((rc = certauto__rest_rows(x, fields, now_row, job, NULL, err)) < 0)
 		return rc;
 	now = certauto__fact_own(job, ".now");
 	exchange(&list, now, in, out);
@@ -310,7 +310,7 @@ static certauto__verdict get_or_put(certauto_job *job, certauto__exchange *x)
 	const char *vs = certauto__fact_nth(job, "vs", certauto__index(job));
 	int is_put = certauto__step_attempts(job) % 2 == 0 || certauto__planning(job), rc;
 	certauto__buffer list = CERTAUTO__BUFFER(64 * 1024);
-	struct certauto__avi_edit edit = {"ssl_key_and_certificate_refs", NULL};
+	struct certauto__rest_edit edit = {"ssl_key_and_certificate_refs", NULL};
 	certauto__verdict verdict = certauto__avi_call(
 		x, target, is_put ? "PUT" : "GET", CERTAUTO__AVI_VS, vs, NULL);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One call to an Avi controller: how it is written, what a refusal says, and what that means to a
- * person. Who may ask, and in which session, is avi_session.c; objects are read by avi_object.c. */
+ * person. Who may ask, and in which session, is avi_session.c; objects are read by rest.c. */
 
 #include "targets/avi.h"
 
@@ -8,10 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "json/reader.h"
 #include "targets/device.h"
-
-#define WORDS_MAX 4096 /* of a refusal: more is not looked at */
 
 /* ---- asking ---- */
 
@@ -68,81 +65,15 @@ void certauto__avi_put_ref(certauto__json *w, const char *key, const char *type,
 	certauto__json_put_text(w, key, ref);
 }
 
-void certauto__avi_uuid(char out[CERTAUTO__AVI_UUID], const char *ref)
-{
-	size_t len = strcspn(ref, "?#"), begin = len;
-
-	while (len > 0 && ref[len - 1] == '/')
-		begin = --len;
-	while (begin > 0 && ref[begin - 1] != '/')
-		begin--;
-	/* What is too long for one is none: cut, it would be another's. */
-	len = len - begin < CERTAUTO__AVI_UUID ? len - begin : 0;
-	memcpy(out, ref + begin, len);
-	out[len] = '\0';
-}
-
 /* ---- what an answer says ---- */
-
-static int words_cb(void *arg, const certauto__json_value *value)
-{
-	certauto__buffer *words = arg;
-
-	if (value->type != CERTAUTO__JSON_STRING)
-		return 0;
-	if (certauto__json_is(value, "error"))
-		certauto__buffer_clear(words);
-	if (words->len == 0)
-		certauto__buffer_add(words, value->text,
-			value->len < WORDS_MAX ? value->len : WORDS_MAX);
-	return 0;
-}
-
-/* {"error": "..."}; in some releases another string; and text whose type claims to be JSON. What a
- * proxy says, in HTML, is nothing the controller said; what it repeats of ours, as PEM, may be a
- * key. */
-static void words_of(certauto__buffer *words, const certauto__exchange *x)
-{
-	const char *data, *pem;
-	size_t len;
-
-	certauto__buffer_init(words, WORDS_MAX);
-	words->secret = 1;
-	data = certauto__exchange_answer(x, &len);
-	if (x->rc < 0 || len == 0 || data[strspn(data, " \t\r\n")] == '<')
-		return;
-	if (certauto__json_read("refusal", data, len, &certauto__json_limits_device, words_cb,
-		    words, NULL) < 0)
-		certauto__buffer_clear(words);
-	if (words->len == 0 && strchr("{[", data[0]) == NULL)
-		certauto__buffer_add(words, data, len < WORDS_MAX ? len : WORDS_MAX);
-	if ((pem = strstr(certauto__buffer_text(words), "-----BEGIN")) != NULL)
-		words->data[words->len = (size_t)(pem - words->data)] = '\0';
-	while (words->len > 0 && isspace((unsigned char)words->data[words->len - 1]))
-		words->data[--words->len] = '\0';
-}
-
-static int has(const char *text, const char *part)
-{
-	size_t i;
-
-	for (; *text != '\0'; text++) {
-		for (i = 0; part[i] != '\0' &&
-			tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]); i++)
-			;
-		if (part[i] == '\0')
-			return 1;
-	}
-	return 0;
-}
 
 int certauto__avi_says(const certauto__exchange *x, const char *text)
 {
 	certauto__buffer words;
 	int says;
 
-	words_of(&words, x);
-	says = has(certauto__buffer_text(&words), text);
+	certauto__rest_words(&words, x, "error");
+	says = certauto__rest_has(certauto__buffer_text(&words), text);
 	certauto__buffer_free(&words);
 	return says;
 }
@@ -224,30 +155,13 @@ int certauto__avi_sign(certauto_error *err, const certauto_target *target)
 int certauto__avi_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {
-	certauto__buffer words, shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX);
+	certauto__buffer words;
 	const char *advice;
-	int rc;
+	int rc = meaning_of(x, &advice);
 
-	certauto__error_clear(err);
-	if (x->rc < 0) {
-		certauto__error_copy(err, &x->error);
-		certauto__error_prefix(err, "%s", doing);
-		return certauto__device_sign(err, target);
-	}
-	rc = meaning_of(x, &advice);
-	words_of(&words, x);
-	certauto__text_escape(&shown, certauto__buffer_text(&words), words.len);
-	if (shown.len > 0)
-		certauto__error_set(err, rc, object, "%s: HTTP status %d (\"%s\")", doing,
-			x->status, shown.data);
-	else
-		certauto__error_set(err, rc, object, "%s: HTTP status %d", doing, x->status);
-	certauto__device_sign(err, target);
-	err->status = x->status;
-	if (advice != NULL)
-		certauto__error_advise(err, "%s", advice);
+	certauto__rest_words(&words, x, "error");
+	rc = certauto__rest_tell(err, x, target, object, doing, rc, 0, &words, advice);
 	certauto__buffer_free(&words);
-	certauto__buffer_free(&shown);
 	return rc;
 }
 

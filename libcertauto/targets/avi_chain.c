@@ -215,7 +215,7 @@ static void see_own(certauto_job *job, const char *const *row)
 	if (!certauto__avi_is_own_ca(row[ROW_NAME], deployment_of(job)->target))
 		return;
 	if (row[ROW_CA] != NULL)
-		certauto__avi_uuid(above, row[ROW_CA]);
+		certauto__rest_id(above, row[ROW_CA]);
 	snprintf(entry, sizeof(entry), "%s>%s", row[ROW_UUID], above);
 	certauto__avi_list_add(job, ".own", entry);
 }
@@ -254,7 +254,7 @@ certauto__verdict certauto__avi_cas_read(certauto_job *job, certauto__exchange *
 	if (x->status >= 400)
 		return certauto__avi_refused(job, x, deployment_of(job)->target->label,
 			"listing the CA certificates");
-	if (certauto__avi_rows(x, fields, cas_row, job, &total, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, cas_row, job, &total, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	seen = certauto__fact_number(job, ".seen", 0);
 	return seen > before && seen < total ? certauto__again(job, 0) : CERTAUTO__NEXT;
@@ -317,7 +317,7 @@ certauto__verdict certauto__avi_ca_read(certauto_job *job, certauto__exchange *x
 
 	if (x->status >= 400 && !certauto__avi_is_taken(x))
 		return certauto__avi_refused_at(job, x, name, "adding the CA certificate");
-	if (x->status < 400 && certauto__avi_rows(x, fields, made_row, uuid, NULL,
+	if (x->status < 400 && certauto__rest_rows(x, fields, made_row, uuid, NULL,
 				       certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (uuid[0] == '\0')
@@ -351,7 +351,7 @@ certauto__verdict certauto__avi_ca_undo_read(certauto_job *job, certauto__exchan
 	if (certauto__step_attempts(job) > 1)
 		return certauto__avi_is_in_use(x) ? CERTAUTO__NEXT : certauto__avi_gone(job, x);
 	if (x->rc < 0 || x->status >= 400 ||
-		certauto__avi_rows(x, fields, made_row, uuid, NULL, &x->error) < 0)
+		certauto__rest_rows(x, fields, made_row, uuid, NULL, &x->error) < 0)
 		return CERTAUTO__FAILED;
 	certauto__fact_set(job, ".made", uuid);
 	return uuid[0] != '\0' ? certauto__again(job, 0) : CERTAUTO__NEXT;

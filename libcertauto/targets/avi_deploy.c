@@ -56,7 +56,7 @@ void certauto__avi_refs(certauto_job *job, const char *name, const char *refs)
 
 	certauto__fact_set(job, name, NULL);
 	while (certauto__avi_item(ref, sizeof(ref), &refs)) {
-		certauto__avi_uuid(uuid, ref);
+		certauto__rest_id(uuid, ref);
 		if (uuid[0] != '\0')
 			certauto__avi_list_add(job, name, uuid);
 	}
@@ -165,7 +165,7 @@ int certauto__avi_look(certauto_job *job, const certauto__exchange *x, certauto_
 
 	certauto__fact_set(job, ".uuid", NULL);
 	certauto__avi_keep(job, x);
-	return certauto__avi_rows(x, fields, look_row, &look, NULL, err);
+	return certauto__rest_rows(x, fields, look_row, &look, NULL, err);
 }
 
 certauto__verdict certauto__avi_get_certificate(certauto_job *job, certauto__exchange *x)

@@ -64,7 +64,7 @@ int certauto__avi_is_stored(const certauto_job *job);
 /* The object of an answer, kept; and what is sent back of it: with other members. */
 void certauto__avi_keep(certauto_job *job, const certauto__exchange *x);
 int certauto__avi_kept(certauto__exchange *x, certauto_job *job,
-	const struct certauto__avi_edit *edits, size_t n_edits);
+	const struct certauto__rest_edit *edits, size_t n_edits);
 certauto__verdict certauto__avi_put_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__avi_put_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__avi_put_undo(certauto_job *job, certauto__exchange *x);

@@ -63,7 +63,7 @@ static int is_below(const certauto_job *job)
 
 static void uuid_of(char out[CERTAUTO__AVI_UUID], const char *ref)
 {
-	certauto__avi_uuid(out, ref != NULL ? ref : "");
+	certauto__rest_id(out, ref != NULL ? ref : "");
 }
 
 /* "*.example.org" of www.example.org; NULL where no certificate may have that. */
@@ -620,10 +620,10 @@ static int read_rows(const certauto__exchange *x, struct scan *scan, int64_t *to
 	static const char *const profile[] = {"uuid", "type", NULL};
 
 	if (scan->stage == STAGE_VIP)
-		return certauto__avi_rows(x, vip, scan_vip, scan, total, err);
+		return certauto__rest_rows(x, vip, scan_vip, scan, total, err);
 	if (scan->stage == STAGE_PROFILE)
-		return certauto__avi_rows(x, profile, scan_profile, scan, total, err);
-	return certauto__avi_rows(x, certauto__avi_vs_fields, scan_vs, scan, total, err);
+		return certauto__rest_rows(x, profile, scan_profile, scan, total, err);
+	return certauto__rest_rows(x, certauto__avi_vs_fields, scan_vs, scan, total, err);
 }
 
 /* The first of them was asked about. */

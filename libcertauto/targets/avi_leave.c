@@ -126,7 +126,7 @@ static certauto__verdict which_read(certauto_job *job, certauto__exchange *x)
 			job, x, object_of(job), "looking for the policy set that is to be removed");
 	certauto__fact_set(job, ".set", NULL);
 	certauto__fact_set(job, ".more", NULL);
-	return certauto__avi_rows(x, fields, which_row, job, NULL, certauto__job_error_of(job)) < 0
+	return certauto__rest_rows(x, fields, which_row, job, NULL, certauto__job_error_of(job)) < 0
 		? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
 
@@ -206,7 +206,7 @@ static certauto__verdict where_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__avi_status(x) / 100 != 2)
 		return certauto__avi_refused(
 			job, x, object_of(job), "looking for what the policy set is attached to");
-	return certauto__avi_rows(x, certauto__avi_vs_fields, where_row, job, NULL,
+	return certauto__rest_rows(x, certauto__avi_vs_fields, where_row, job, NULL,
 		       certauto__job_error_of(job)) < 0
 		? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
@@ -269,7 +269,7 @@ static certauto__verdict leave_send(certauto_job *job, certauto__exchange *x, co
  * refuses it, for the object has been changed. */
 static certauto__verdict close_send(certauto_job *job, certauto__exchange *x, const char *uuid)
 {
-	struct certauto__avi_edit edits[] = {
+	struct certauto__rest_edit edits[] = {
 		{certauto__fact_own(job, ".put.service"), NULL},
 		{certauto__fact_own(job, ".put.mark"), NULL}};
 	certauto__verdict verdict = certauto__avi_call(
@@ -372,7 +372,7 @@ static certauto__verdict leave_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__avi_status(x) / 100 != 2)
 		return leave_refused(job, x);
 	certauto__fact_set(job, ".todo", is_todo(job, "look") ? "looked" : "look");
-	if (certauto__avi_rows(x, certauto__avi_vs_fields, leave_row, job, NULL,
+	if (certauto__rest_rows(x, certauto__avi_vs_fields, leave_row, job, NULL,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (is_todo(job, "looked"))
@@ -487,7 +487,7 @@ static certauto__verdict unmark_read(certauto_job *job, certauto__exchange *x)
 			"deleting the policy set that marked port 80 as opened");
 	if (!is_get)
 		return CERTAUTO__NEXT;
-	if (certauto__avi_rows(x, fields, unmark_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, unmark_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".mark.own") == NULL)
 		certauto__fact_set(job, ".mark.none", "yes");

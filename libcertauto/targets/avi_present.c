@@ -135,7 +135,7 @@ static certauto__verdict sweep_read(certauto_job *job, certauto__exchange *x)
 	struct left left = {job, CERTAUTO__BUFFER(LEFT_MAX * CERTAUTO__AVI_NAME), 0};
 
 	if (certauto__avi_status(x) == 200 &&
-		certauto__avi_rows(x, fields, left_row, &left, NULL, NULL) == 0)
+		certauto__rest_rows(x, fields, left_row, &left, NULL, NULL) == 0)
 		certauto__fact_set(job, ".left", left.names.data);
 	certauto__buffer_free(&left.names);
 	return CERTAUTO__NEXT;
@@ -317,7 +317,7 @@ static certauto__verdict create_read(certauto_job *job, certauto__exchange *x)
 			job, x, told(job, "name", ""), "adding the policy set");
 	}
 	if (!certauto__avi_is_taken(x) &&
-		certauto__avi_rows(x, fields, set_row, job, NULL, certauto__job_error_of(job)) < 0)
+		certauto__rest_rows(x, fields, set_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, "set") != NULL)
 		return CERTAUTO__NEXT;
@@ -509,7 +509,8 @@ static certauto__verdict mark_read(certauto_job *job, const certauto__exchange *
 		return refused(job, x, "adding the policy set that marks port 80 as opened at");
 	}
 	if (!looks &&
-		certauto__avi_rows(x, fields, mark_row, job, NULL, certauto__job_error_of(job)) < 0)
+		certauto__rest_rows(x, fields, mark_row, job, NULL,
+			certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) > ATTEMPTS_MAX)
 		return refused(
@@ -572,7 +573,7 @@ static certauto__verdict attach_read(certauto_job *job, certauto__exchange *x)
 		return mark_read(job, x);
 	if (certauto__avi_status(x) / 100 != 2)
 		return attach_refused(job, x);
-	if (certauto__avi_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
+	if (certauto__rest_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) > ATTEMPTS_MAX + 2)
@@ -650,7 +651,7 @@ static certauto__verdict check_read(certauto_job *job, certauto__exchange *x)
 		return certauto__challenge_check_read(job, x);
 	certauto__fact_set(job, ".looked", "yes");
 	if (certauto__avi_status(x) / 100 == 2 &&
-		certauto__avi_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
+		certauto__rest_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
 			certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	return seen.n > 0 && !is_attached(job, seen.place) ? certauto__goto(job, "attach")

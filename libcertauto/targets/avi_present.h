@@ -28,7 +28,7 @@ enum certauto__avi_place {
 	CERTAUTO__AVI_PLACES
 };
 
-/* What is looked at of a virtual service: indexes of the values of certauto__avi_rows(). */
+/* What is looked at of a virtual service: indexes of the values of certauto__rest_rows(). */
 enum {
 	CERTAUTO__AVI_VS_UUID,
 	CERTAUTO__AVI_VS_NAME,

@@ -54,7 +54,7 @@ void certauto__avi_keep(certauto_job *job, const certauto__exchange *x)
 }
 
 int certauto__avi_kept(certauto__exchange *x, certauto_job *job,
-	const struct certauto__avi_edit *edits, size_t n_edits)
+	const struct certauto__rest_edit *edits, size_t n_edits)
 {
 	certauto__buffer object = CERTAUTO__BUFFER(OBJECT_MAX);
 	certauto_error *err = certauto__job_error_of(job);
@@ -66,8 +66,8 @@ int certauto__avi_kept(certauto__exchange *x, certauto_job *job,
 	if ((rc = object.rc) < 0)
 		certauto__error_nomem(err);
 	else
-		rc = certauto__avi_edit(&x->body, certauto__buffer_text(&object), object.len, edits,
-			n_edits, err);
+		rc = certauto__rest_edit(&x->body, certauto__buffer_text(&object), object.len,
+			edits, n_edits, err);
 	certauto__buffer_free(&object);
 	return rc;
 }
@@ -120,7 +120,7 @@ static certauto__verdict put_new(certauto_job *job, certauto__exchange *x,
 static certauto__verdict put_over(certauto_job *job, certauto__exchange *x,
 	const certauto__buffer *key, const certauto__buffer *pem, const certauto__buffer *cas)
 {
-	const struct certauto__avi_edit edits[] = {
+	const struct certauto__rest_edit edits[] = {
 		{"certificate.certificate", certauto__buffer_text(pem)},
 		{"ca_certs", cas->len > 0 ? cas->data : NULL},
 		{"key", key->data},

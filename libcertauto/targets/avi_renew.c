@@ -55,7 +55,7 @@ static certauto__verdict look(certauto_job *job, const certauto__exchange *x)
 	if (x->status >= 400)
 		return certauto__avi_refused_at(job, x, own_name(job), "reading the certificate");
 	certauto__fact_set(job, ".uuid", NULL);
-	if (certauto__avi_rows(x, fields, look_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, look_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".uuid") == NULL)
 		return certauto__avi_stop(job, CERTAUTO_ENOTFOUND, own_name(job),

@@ -110,7 +110,7 @@ static int user_row(void *arg, const char *const *values)
 		item_at(all, values[4], i); i++) {
 		if (strcmp(all, "true") != 0 && !is_tenant(tenant, option_of(job, "tenant")))
 			continue;
-		certauto__avi_uuid(uuid, role);
+		certauto__rest_id(uuid, role);
 		certauto__fact_printf(job, ".roles", "%s%s%s",
 			certauto__fact_own(job, ".roles") != NULL ?
 			certauto__fact_own(job, ".roles") : "",
@@ -134,7 +134,7 @@ static certauto__verdict user_read(certauto_job *job, certauto__exchange *x)
 	if (is_no(x))
 		return certauto__avi_refused(job, x, option_of(job, "user"),
 			"looking at the account");
-	return certauto__avi_rows(x, fields, user_row, job, NULL, certauto__job_error_of(job)) < 0
+	return certauto__rest_rows(x, fields, user_row, job, NULL, certauto__job_error_of(job)) < 0
 		? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
 
@@ -196,7 +196,7 @@ static certauto__verdict role_read(certauto_job *job, certauto__exchange *x)
 		return certauto__avi_refused(job, x, option_of(job, "user"),
 			"looking at the role of the account");
 	certauto__fact_set(job, ".known", "yes");
-	return certauto__avi_rows(x, fields, role_row, job, NULL, certauto__job_error_of(job)) < 0
+	return certauto__rest_rows(x, fields, role_row, job, NULL, certauto__job_error_of(job)) < 0
 		? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
 
@@ -336,7 +336,7 @@ static int bind_row(void *arg, const char *const *values)
 	certauto__fact_set(arg, ".tls", values[0] != NULL && strstr(values[0], "true") != NULL ?
 		"yes" : NULL);
 	if (values[1] != NULL)
-		certauto__avi_uuid(uuid, values[1]);
+		certauto__rest_id(uuid, values[1]);
 	certauto__fact_set(arg, ".parent", uuid[0] != '\0' ? uuid : NULL);
 	certauto__fact_set(arg, ".disabled",
 		certauto__text_equal(values[2], "false") ? "yes" : NULL);
@@ -352,7 +352,7 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 	if (is_no(x))
 		return certauto__avi_refused(job, x, bind_name(job),
 			"looking for the virtual service of the option bind");
-	if (certauto__avi_rows(x, fields, bind_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_rows(x, fields, bind_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".found") == NULL)
 		return unfit(job, CERTAUTO_ENOTFOUND, "virtual service", bind_name(job),
@@ -402,7 +402,7 @@ static certauto__verdict certificate_read(certauto_job *job, certauto__exchange 
 
 	if (is_no(x))
 		return certauto__avi_refused(job, x, name, "looking for the certificate");
-	if (certauto__avi_rows(x, fields, certificate_row, job, NULL,
+	if (certauto__rest_rows(x, fields, certificate_row, job, NULL,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	type = certauto__fact_own(job, ".type");
@@ -479,7 +479,7 @@ static int profile_row(void *arg, const char *const *values)
 	size_t i, k;
 
 	profile->found = 1;
-	certauto__avi_uuid(profile->script, values[0] != NULL ? values[0] : "");
+	certauto__rest_id(profile->script, values[0] != NULL ? values[0] : "");
 	for (i = 0; item_at(name, values[1], i); i++) {
 		if (!item_at(value, values[2], i))
 			value[0] = '\0';
@@ -508,7 +508,7 @@ static certauto__verdict profile_read(certauto_job *job, certauto__exchange *x)
 	if (is_no(x))
 		return certauto__avi_refused(job, x, name,
 			"looking for the certificate management profile");
-	if (certauto__avi_rows(x, fields, profile_row, &profile, NULL,
+	if (certauto__rest_rows(x, fields, profile_row, &profile, NULL,
 		    certauto__job_error_of(job)) < 0) {
 		certauto__error_clear(&profile.error);
 		return CERTAUTO__FAILED;
@@ -550,7 +550,7 @@ static certauto__verdict script_read(certauto_job *job, certauto__exchange *x)
 	}
 	if (is_no(x))
 		return certauto__avi_refused(job, x, name, "looking for the script of the profile");
-	if (certauto__avi_rows(x, fields, script_row, &is_script, NULL,
+	if (certauto__rest_rows(x, fields, script_row, &is_script, NULL,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (!is_script)

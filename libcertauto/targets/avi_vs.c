@@ -160,7 +160,7 @@ int certauto__avi_sets_next(struct certauto__avi_sets *at, struct certauto__avi_
 		return 0;
 	certauto__avi_item(out->index, sizeof(out->index), &at->indexes);
 	out->item = at->n++;
-	certauto__avi_uuid(out->uuid, ref);
+	certauto__rest_id(out->uuid, ref);
 	name = strchr(ref, '#');
 	(void)snprintf(out->name, sizeof(out->name), "%.255s", name != NULL ? name + 1 : "");
 	return 1;

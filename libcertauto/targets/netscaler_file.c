@@ -8,23 +8,6 @@
 #include "crypto/pem.h"
 
 /* The device takes and gives base64 of the usual alphabet, in one line. */
-static int base64(certauto__buffer *out, const certauto__buffer *data)
-{
-	size_t i;
-
-	out->secret = data->secret;
-	certauto__base64url_encode(out, data->data, data->len);
-	while (out->rc == 0 && out->len % 4 != 0)
-		certauto__buffer_add(out, "=", 1);
-	for (i = 0; out->rc == 0 && i < out->len; i++) {
-		if (out->data[i] == '-')
-			out->data[i] = '+';
-		else if (out->data[i] == '_')
-			out->data[i] = '/';
-	}
-	return out->rc;
-}
-
 static int content_row(void *arg, const char *const *row)
 {
 	certauto__buffer *out = arg, text = CERTAUTO__BUFFER(CERTAUTO__HTTP_DEVICE_MAX);
@@ -108,8 +91,10 @@ certauto__verdict certauto__netscaler_file_post(certauto__exchange *x,
 	char folder[CERTAUTO__NS_FOLDER];
 	certauto__verdict verdict;
 	certauto__json w;
-	int rc = base64(&coded, content);
+	int rc;
 
+	coded.secret = content->secret;
+	rc = certauto__base64_encode(&coded, content->data, content->len);
 	certauto__netscaler_folder(folder, target);
 	certauto__netscaler_post(&w, x, target, "systemfile", NULL);
 	x->body.secret = content->secret;

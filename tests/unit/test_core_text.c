@@ -101,6 +101,26 @@ static void check_base64url(const char *data, size_t len, const char *text)
 }
 
 /* RFC 4648 section 10 without padding, and RFC 7515 appendix C. */
+static void test_text__base64_is_padded_in_its_own_alphabet(void **state)
+{
+	static const struct {
+		const char *data, *text;
+	} cases[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"},
+		{"\xfb\xff\xbe", "+/++"}};
+	certauto__buffer b = CERTAUTO__BUFFER(64);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		certauto__buffer_clear(&b);
+		certauto__buffer_text_add(&b, "-_");
+		assert_int_equal(certauto__base64_encode(&b, cases[i].data, strlen(cases[i].data)),
+			0);
+		assert_string_equal(b.data + 2, cases[i].text);
+	}
+	certauto__buffer_free(&b);
+}
+
 static void test_text__base64url_vectors(void **state)
 {
 	(void)state;
@@ -378,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_text__escape_shows_invalid_utf8),
 		cmocka_unit_test(test_text__escape_cuts),
 		cmocka_unit_test(test_text__utf8_is_strict),
+		cmocka_unit_test(test_text__base64_is_padded_in_its_own_alphabet),
 		cmocka_unit_test(test_text__base64url_vectors),
 		cmocka_unit_test(test_text__base64url_refuses_everything_else),
 		cmocka_unit_test(test_text__encoders_respect_the_maximum),

@@ -198,15 +198,15 @@ static void test_avi__a_uuid_is_the_end_of_a_reference(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		certauto__avi_uuid(uuid, cases[i].ref);
+		certauto__rest_id(uuid, cases[i].ref);
 		assert_string_equal(uuid, cases[i].uuid);
 	}
 	memset(longest, 'u', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	certauto__avi_uuid(uuid, longest);
+	certauto__rest_id(uuid, longest);
 	assert_string_equal(uuid, "");
 	longest[CERTAUTO__AVI_UUID - 1] = '\0';
-	certauto__avi_uuid(uuid, longest);
+	certauto__rest_id(uuid, longest);
 	assert_string_equal(uuid, longest);
 }
 
@@ -441,7 +441,7 @@ static void test_avi__rows_are_read_whatever_their_form(void **state)
 		said(&x, "GET", 200, cases[i].body);
 		certauto__buffer_clear(&rows);
 		total = -1;
-		assert_int_equal(certauto__avi_rows(&x, row_fields, row_add, &rows, &total, NULL),
+		assert_int_equal(certauto__rest_rows(&x, row_fields, row_add, &rows, &total, NULL),
 			0);
 		assert_string_equal(certauto__buffer_text(&rows), cases[i].rows);
 		assert_int_equal(total, cases[i].total);
@@ -465,11 +465,11 @@ static void test_avi__rows_end_with_what_their_reader_says(void **state)
 
 	(void)state;
 	said(&x, "GET", 200, "{\"results\":[{\"name\":\"go\"},{\"name\":\"stop\"},{}]}");
-	assert_int_equal(certauto__avi_rows(&x, fields, row_stop, &n, NULL, NULL),
+	assert_int_equal(certauto__rest_rows(&x, fields, row_stop, &n, NULL, NULL),
 		CERTAUTO_ENOTFOUND);
 	assert_int_equal(n, 2);
 	said(&x, "GET", 200, "<html>a portal</html>");
-	assert_int_equal(certauto__avi_rows(&x, fields, row_stop, &n, NULL, &error),
+	assert_int_equal(certauto__rest_rows(&x, fields, row_stop, &n, NULL, &error),
 		CERTAUTO_EPROTO);
 	assert_int_equal(error.code, CERTAUTO_EPROTO);
 	assert_int_equal(n, 2);
@@ -481,7 +481,7 @@ static int read_rows(void *arg)
 {
 	certauto__buffer rows = CERTAUTO__BUFFER(4096);
 	certauto_error error = {0};
-	int rc = certauto__avi_rows(arg, row_fields, row_add, &rows, NULL, &error);
+	int rc = certauto__rest_rows(arg, row_fields, row_add, &rows, NULL, &error);
 
 	assert_int_equal(error.code, rc);
 	if (rc == 0)
@@ -510,14 +510,14 @@ static void test_avi__rows_survive_a_lack_of_memory(void **state)
 	"\"certificate\":{\"certificate\":\"OLD\",\"subject\":{\"certificate\":\"mine\"}}," \
 	"\"refs\":[\"/api/a/1\",[1,[2]],{\"refs\":[\"x\"]}],\"a.b\":1}"
 
-static const char *edit(const char *object, const struct certauto__avi_edit *edits, size_t n)
+static const char *edit(const char *object, const struct certauto__rest_edit *edits, size_t n)
 {
 	static certauto__buffer out = CERTAUTO__BUFFER(65536);
 	certauto_error error = {0};
 	int rc;
 
 	certauto__buffer_clear(&out);
-	rc = certauto__avi_edit(&out, object, strlen(object), edits, n, &error);
+	rc = certauto__rest_edit(&out, object, strlen(object), edits, n, &error);
 	assert_int_equal(error.code, rc);
 	certauto__error_clear(&error);
 	if (rc == 0)
@@ -551,7 +551,7 @@ static void test_avi__members_are_replaced_added_and_left_out(void **state)
 {
 	static const struct {
 		const char *object;
-		struct certauto__avi_edit edits[3];
+		struct certauto__rest_edit edits[3];
 		size_t n;
 		const char *result;
 	} cases[] = {
@@ -593,14 +593,14 @@ static void test_avi__members_are_replaced_added_and_left_out(void **state)
 
 static int edit_once(void *arg)
 {
-	static const struct certauto__avi_edit edits[] = {
+	static const struct certauto__rest_edit edits[] = {
 		{"key", "\"K\""}, {"certificate.certificate", "\"N\""}, {"refs", NULL}};
 	certauto__buffer out = CERTAUTO__BUFFER(65536);
 	certauto_error error = {0};
 	int rc;
 
 	(void)arg;
-	rc = certauto__avi_edit(&out, WHOLE, strlen(WHOLE), edits, 3, &error);
+	rc = certauto__rest_edit(&out, WHOLE, strlen(WHOLE), edits, 3, &error);
 	assert_int_equal(error.code, rc);
 	certauto__error_clear(&error);
 	certauto__buffer_free(&out);

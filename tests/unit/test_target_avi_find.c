@@ -115,14 +115,14 @@ static void test_edit__leaves_out_one_item(void **state)
 		{"none[0]", object},
 	};
 	certauto__buffer out = CERTAUTO__BUFFER(4096);
-	struct certauto__avi_edit edit = {NULL, NULL};
+	struct certauto__rest_edit edit = {NULL, NULL};
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		edit.path = cases[i].path;
 		assert_int_equal(
-			certauto__avi_edit(&out, object, strlen(object), &edit, 1, NULL), 0);
+			certauto__rest_edit(&out, object, strlen(object), &edit, 1, NULL), 0);
 		assert_string_equal(out.data, cases[i].wanted);
 		certauto__buffer_clear(&out);
 	}

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects of the controller as JSON: what is in them, and how one is sent back changed. Of a list
- * the objects are in "results". */
+/* Objects of a device as JSON: what is in them, how one is sent back changed, and what a refusal
+ * says in them. */
 
-#include "targets/avi.h"
+#include "targets/rest.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "json/reader.h"
+#include "json/writer.h"
+#include "targets/device.h"
 
 #define VALUES_MAX (1024 * 1024) /* text of one field of one object */
 #define RESULTS "results[]."
 #define DEPTH_MAX 64
+#define WORDS_MAX 4096 /* of a refusal: more is not looked at */
 
 /* ---- where a value stands ---- */
 
@@ -50,9 +54,9 @@ struct field {
 };
 
 struct rows {
-	struct field fields[CERTAUTO__AVI_FIELDS];
+	struct field fields[CERTAUTO__REST_FIELDS];
 	size_t n_fields;
-	certauto__avi_row_cb cb;
+	certauto__rest_row_cb cb;
 	void *arg;
 	int is_list;
 	int64_t total;
@@ -117,7 +121,7 @@ static void rows_begin(struct rows *rows)
 
 static int rows_end(struct rows *rows)
 {
-	const char *values[CERTAUTO__AVI_FIELDS];
+	const char *values[CERTAUTO__REST_FIELDS];
 	size_t i;
 
 	for (i = 0; i < rows->n_fields; i++)
@@ -164,8 +168,8 @@ static void rows_init(struct rows *rows, const char *const *fields)
 	}
 }
 
-int certauto__avi_rows(const certauto__exchange *x, const char *const *fields,
-	certauto__avi_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
+int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
+	certauto__rest_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
 {
 	struct rows rows = {.cb = cb, .arg = arg, .total = -1};
 	const char *data;
@@ -188,8 +192,10 @@ int certauto__avi_rows(const certauto__exchange *x, const char *const *fields,
 
 struct copy {
 	certauto__json w;
-	const struct certauto__avi_edit *edits;
+	const struct certauto__rest_edit *edits;
 	size_t n_edits;
+	const char *from, *to;     /* texts that are written as another; NULL: none are */
+	size_t n_swapped;
 	unsigned char is_array[DEPTH_MAX]; /* of what is open at that depth */
 	size_t skip;               /* 1 + depth of what is left out; 0: nothing is */
 	int is_list, done;
@@ -218,7 +224,7 @@ static int is_at(const certauto__json_value *own, const char *path)
 		strncmp(own->path, path, len) == 0 && strcmp(own->path + len, "[]") == 0;
 }
 
-static const struct certauto__avi_edit *edit_of(struct copy *copy, const certauto__json_value *own)
+static const struct certauto__rest_edit *edit_of(struct copy *copy, const certauto__json_value *own)
 {
 	size_t i;
 
@@ -258,6 +264,17 @@ static void add_missing(struct copy *copy, const certauto__json_value *own)
 	}
 }
 
+static void text_write(struct copy *copy, const certauto__json_value *own)
+{
+	int is_swapped = copy->from != NULL && strcmp(own->text, copy->from) == 0;
+
+	copy->n_swapped += (size_t)is_swapped;
+	if (is_swapped)
+		certauto__json_text(&copy->w, copy->to);
+	else
+		certauto__json_text_len(&copy->w, own->text, own->len);
+}
+
 static void value_write(struct copy *copy, const certauto__json_value *own)
 {
 	switch (own->type) {
@@ -268,11 +285,11 @@ static void value_write(struct copy *copy, const certauto__json_value *own)
 	case CERTAUTO__JSON_TRUE:
 		certauto__json_bool_value(&copy->w, own->type == CERTAUTO__JSON_TRUE);
 		break;
-	case CERTAUTO__JSON_NUMBER: /* as text: the controller's may be longer than ours */
+	case CERTAUTO__JSON_NUMBER: /* as text: the device's may be longer than ours */
 		certauto__json_raw(&copy->w, own->text);
 		break;
 	case CERTAUTO__JSON_STRING:
-		certauto__json_text_len(&copy->w, own->text, own->len);
+		text_write(copy, own);
 		break;
 	case CERTAUTO__JSON_OBJECT:
 		certauto__json_object(&copy->w);
@@ -302,7 +319,7 @@ static int is_begin(const certauto__json_value *value)
 
 static void copy_value(struct copy *copy, const certauto__json_value *own)
 {
-	const struct certauto__avi_edit *edit;
+	const struct certauto__rest_edit *edit;
 
 	if (copy->skip > 0) {
 		if (is_end(own) && own->n_parts + 1 == copy->skip)
@@ -340,23 +357,144 @@ static int copy_cb(void *arg, const certauto__json_value *value)
 	return copy->w.out->rc;
 }
 
-int certauto__avi_edit(certauto__buffer *out, const char *object, size_t len,
-	const struct certauto__avi_edit *edits, size_t n_edits, certauto_error *err)
+static int copy_object(struct copy *copy, certauto__buffer *out, const char *object, size_t len,
+	certauto_error *err)
 {
-	struct copy copy = {.edits = edits, .n_edits = n_edits};
 	size_t i;
 	int rc;
 
-	certauto__json_start(&copy.w, out, 0);
+	certauto__json_start(&copy->w, out, 0);
 	if ((rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
-		     list_cb, &copy.is_list, err)) < 0 ||
+		     list_cb, &copy->is_list, err)) < 0 ||
 		(rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
-			 copy_cb, &copy, err)) < 0)
+			 copy_cb, copy, err)) < 0)
 		return rc;
-	for (i = 0; i < n_edits; i++) {
-		if (edits[i].json != NULL && (copy.made & (uint64_t)1 << i) == 0)
-			copy.done = 0;
+	for (i = 0; i < copy->n_edits; i++) {
+		if (copy->edits[i].json != NULL && (copy->made & (uint64_t)1 << i) == 0)
+			copy->done = 0;
 	}
-	return copy.done ? 0 : certauto__error_set(err, CERTAUTO_EPROTO, NULL,
-		"the controller's object is not as expected");
+	return copy->done ? 0 : certauto__error_set(err, CERTAUTO_EPROTO, NULL,
+		"the device's object is not as expected");
+}
+
+int certauto__rest_edit(certauto__buffer *out, const char *object, size_t len,
+	const struct certauto__rest_edit *edits, size_t n_edits, certauto_error *err)
+{
+	struct copy copy = {.edits = edits, .n_edits = n_edits};
+
+	return copy_object(&copy, out, object, len, err);
+}
+
+int certauto__rest_swap(certauto__buffer *out, const char *object, size_t len, const char *from,
+	const char *to, size_t *n_out, certauto_error *err)
+{
+	struct copy copy = {.from = from, .to = to};
+	int rc = copy_object(&copy, out, object, len, err);
+
+	if (rc == 0)
+		*n_out = copy.n_swapped;
+	return rc;
+}
+
+void certauto__rest_id(char out[CERTAUTO__REST_ID], const char *ref)
+{
+	size_t len = strcspn(ref, "?#"), begin = len;
+
+	while (len > 0 && ref[len - 1] == '/')
+		begin = --len;
+	while (begin > 0 && ref[begin - 1] != '/')
+		begin--;
+	/* What is too long for one is none: cut, it would be another's. */
+	len = len - begin < CERTAUTO__REST_ID ? len - begin : 0;
+	memcpy(out, ref + begin, len);
+	out[len] = '\0';
+}
+
+/* ---- what a refusal says ---- */
+
+struct words {
+	certauto__buffer *text;
+	const char *member;
+	int found;               /* the member is in text, not what only came first */
+};
+
+static int words_cb(void *arg, const certauto__json_value *value)
+{
+	struct words *words = arg;
+
+	if (value->type != CERTAUTO__JSON_STRING || words->found)
+		return 0;
+	if ((words->found = certauto__json_is(value, words->member)) != 0)
+		certauto__buffer_clear(words->text);
+	if (words->text->len == 0)
+		certauto__buffer_add(words->text, value->text,
+			value->len < WORDS_MAX ? value->len : WORDS_MAX);
+	return 0;
+}
+
+/* Some releases send text whose type claims to be JSON. What a device repeats of ours, as PEM, may
+ * be a key. */
+void certauto__rest_words(certauto__buffer *words, const certauto__exchange *x, const char *member)
+{
+	struct words read = {.text = words, .member = member};
+	const char *data, *pem;
+	size_t len;
+
+	certauto__buffer_init(words, WORDS_MAX);
+	words->secret = 1;
+	data = certauto__exchange_answer(x, &len);
+	if (x->rc < 0 || len == 0 || data[strspn(data, " \t\r\n")] == '<')
+		return;
+	if (certauto__json_read("refusal", data, len, &certauto__json_limits_device, words_cb,
+		    &read, NULL) < 0)
+		certauto__buffer_clear(words);
+	if (words->len == 0 && strchr("{[", data[0]) == NULL)
+		certauto__buffer_add(words, data, len < WORDS_MAX ? len : WORDS_MAX);
+	if ((pem = strstr(certauto__buffer_text(words), "-----BEGIN")) != NULL)
+		words->data[words->len = (size_t)(pem - words->data)] = '\0';
+	while (words->len > 0 && isspace((unsigned char)words->data[words->len - 1]))
+		words->data[--words->len] = '\0';
+}
+
+int certauto__rest_has(const char *text, const char *part)
+{
+	size_t i;
+
+	for (; *text != '\0'; text++) {
+		for (i = 0; part[i] != '\0' &&
+			tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]); i++)
+			;
+		if (part[i] == '\0')
+			return 1;
+	}
+	return 0;
+}
+
+int certauto__rest_tell(certauto_error *err, const certauto__exchange *x,
+	const certauto_target *target, const char *object, const char *doing, int code, int number,
+	const certauto__buffer *words, const char *advice)
+{
+	certauto__buffer shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX),
+		more = CERTAUTO__BUFFER(5 * CERTAUTO__SHOWN_MAX);
+
+	certauto__error_clear(err);
+	if (x->rc < 0) {
+		certauto__error_copy(err, &x->error);
+		certauto__error_prefix(err, "%s", doing);
+		return certauto__device_sign(err, target);
+	}
+	certauto__text_escape(&shown, certauto__buffer_text(words), words->len);
+	if (number != 0)
+		certauto__buffer_printf(&more, ", code %d", number);
+	if (shown.len > 0)
+		certauto__buffer_printf(&more, " (\"%s\")", shown.data);
+	certauto__error_set(err, code, object, "%s: HTTP status %d%s", doing, x->status,
+		certauto__buffer_text(&more));
+	certauto__device_sign(err, target);
+	err->status = x->status;
+	if (advice != NULL)
+		certauto__error_advise(err, "%s", advice);
+	certauto__buffer_free(&shown);
+	certauto__buffer_free(&more);
+	return code;
 }
