@@ -52,7 +52,7 @@ $(BUNDLE_WORK)/_certauto.so: $$(BUNDLE_OBJECT) $(BUNDLE_WORK)/$(SONAME)
 bundle: $(BUNDLE_WORK)/_certauto.so $(PYTHON_COPIES) $(PYTHON_MADE)
 	$(if $(filter 1,$(SANITIZE)),$(error a bundle for the sanitizers makes no sense))
 	$(Q)$(PYTHON) -B tools/bundle.py '$(BUNDLE_OUT)/$(BUNDLE_NAME)' --version '$(VERSION)' \
-		--python '$(BUNDLE_WORDS)' --library '$(BUNDLE_WORK)/$(SONAME)' \
+		--python '$(BUNDLE_WORDS)' --library '$(BUNDLE_WORK)/$(SONAME)' --loaded libcares.so.2 \
 		--file 'python/certauto/_certauto$(BUNDLE_SUFFIX)=$(BUNDLE_WORK)/_certauto.so' \
 		$(foreach file,$(PYTHON_COPIES) $(PYTHON_MADE),--file 'python/certauto/$(notdir $(file))=$(file)') \
 		$(foreach file,$(CONTROLSCRIPTS),--file 'controlscripts/$(notdir $(file))=$(file)') \

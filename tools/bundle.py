@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """make bundle: one folder that needs nothing but glibc and a Python, and a tarball of it.
 
-usage: bundle.py FOLDER [--library FILE]... [--file PATH=FILE]...        (FOLDER is made anew)
+usage: bundle.py FOLDER [--library FILE]... [--loaded NAME]... [--file PATH=FILE]...
+                                                                         (FOLDER is made anew)
 
-A --library goes into lib/ with all it needs, but for glibc; a --file where PATH says. Libraries get
+A --library goes into lib/ with all it needs, but for glibc, and so does a --loaded one, which is
+asked for by its name when it is needed, and keeps that; a --file where PATH says. The others get
 names that no system has: "ca-ssl.so.3" for libssl.so.3. The dynamic linker takes a name that is
 loaded already for the same library, and a Python may have loaded another OpenSSL or libcurl of that
 name. Their symbols do not meet either, as extensions are loaded with RTLD_LOCAL. lib/ is found
@@ -68,6 +70,14 @@ def closure(libraries):
                 raise Bad(f"{library} needs {name}: {path}")
             found[name] = path
     return found
+
+
+def installed(name):
+    """The file of a library that no file names as needed."""
+    path = output("cc", "-print-file-name=" + name).strip()
+    if not os.path.isabs(path):
+        raise Bad(f"{name} is not installed")
+    return path
 
 
 def new_name(name):
@@ -183,12 +193,15 @@ def build(args):
     """The bundle; returns what there is to say about it."""
     folder = os.path.abspath(args.folder)
     shutil.rmtree(folder, ignore_errors=True)
-    found = closure(args.library)
+    loaded = {name: installed(name) for name in args.loaded}
+    found = closure([*args.library, *loaded.values()])
     names = {name: new_name(name) for name in found}
     for library in args.library:
         put(library, folder, "lib/" + os.path.basename(library))
     for name, path in found.items():
         put(path, folder, "lib/" + names[name])
+    for name, path in loaded.items():
+        put(path, folder, "lib/" + name)
     for entry in args.file:
         path, _, source = entry.partition("=")
         put(source, folder, path)
@@ -196,7 +209,7 @@ def build(args):
     for path in files:
         rename(path, names)
     check(folder)
-    licenses(folder, found.values())
+    licenses(folder, [*found.values(), *loaded.values()])
     newest = max(map(glibc_of, files))
     glibc = ".".join(map(str, newest))
     why = [os.path.basename(path) for path in files if glibc_of(path) == newest]
@@ -218,6 +231,7 @@ def main():
     parser = argparse.ArgumentParser(description="a relocatable bundle", epilog="see the source")
     parser.add_argument("folder")
     parser.add_argument("--library", action="append", default=[], metavar="FILE")
+    parser.add_argument("--loaded", action="append", default=[], metavar="NAME")
     parser.add_argument("--file", action="append", default=[], metavar="PATH=FILE")
     parser.add_argument("--version", required=True)
     parser.add_argument("--python", required=True, help="which Pythons, in words")

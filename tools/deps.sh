@@ -13,13 +13,14 @@ set -eu
 
 POLICY=/usr/sbin/policy-rc.d
 
+# libc-ares-dev for what it brings: the library alone is called differently in Debian 12 and 13.
 packages_for() {
 	case $1 in
 	build)	  echo gcc libc6-dev make pkgconf libmbedtls-dev libcurl4-openssl-dev libyajl-dev ;;
 	python)	  packages_for build; echo swig python3 python3-dev ;;
-	demo)	  packages_for build; echo pebble haproxy openssl python3 python3-cryptography ;;
+	demo)	  packages_for build; echo libc-ares-dev pebble haproxy openssl python3 python3-cryptography ;;
 	check)	  packages_for demo; echo g++ binutils curl libcmocka-dev libuv1-dev nginx-light libnginx-mod-stream python3-pytest \
-			python3-pytest-xdist bats zsh shellcheck mandoc certbot lego uacme swig python3-dev mypy python3-mypy \
+			python3-pytest-xdist bats zsh shellcheck mandoc certbot dehydrated lego uacme bind9 bind9-dnsutils swig python3-dev mypy python3-mypy \
 			lua5.1 liblua5.1-0-dev lua5.3 liblua5.3-dev lua5.4 liblua5.4-dev luarocks ;;
 	bench)	  packages_for check ;;
 	debian13) echo debootstrap debian-archive-keyring ;;

@@ -12,6 +12,7 @@
 #include "core/memory.h"
 #include "json/writer.h"
 
+#define AUTHZ_PAR 32    /* names that are proved side by side */
 #define FINALIZE_LIMIT_MS (5 * 60 * 1000)
 
 /* Volatile facts: ".status" (CERTAUTO_ORDER_*), ".authz" (URLs, one a line), ".fresh" (ordered in
@@ -395,6 +396,9 @@ static certauto__verdict authz_start(certauto_job *job, const char *urls)
 	certauto__verdict verdict = CERTAUTO__JOIN;
 	size_t i;
 
+	/* A DNS service may take long for each change; what is too much at once is held back by
+	 * each peer. */
+	certauto__children_par(job, AUTHZ_PAR);
 	if (certauto__list_split(&list, urls, '\n') < 0)
 		verdict = certauto__fail(
 			job, CERTAUTO_ENOMEM, NULL, "%s", certauto_error_text(CERTAUTO_ENOMEM));

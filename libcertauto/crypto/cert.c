@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "crypto/csr.h"
 #include "crypto/pem.h"
 #include "crypto/pkey.h"
 
@@ -122,6 +123,10 @@ static int read_extensions(struct certauto__cert *cert)
 	rc = certauto__ext_find(&value, &exts, CERTAUTO__OID(MBEDTLS_OID_SUBJECT_ALT_NAME));
 	if (rc > 0)
 		rc = certauto__san_read(&cert->names, &cert->n_others, value);
+	if (rc >= 0)
+		rc = certauto__ext_find(
+			&value, &exts, CERTAUTO__OID(MBEDTLS_OID_BASIC_CONSTRAINTS));
+	cert->info.has_constraints = rc > 0;
 	return rc < 0 ? rc : read_key_ids(cert, &exts);
 }
 
@@ -149,6 +154,10 @@ static void publish(struct certauto__cert *cert)
 	info->not_after = seconds(&cert->crt.valid_to);
 	info->is_ca = certauto__mbed_crt_is_ca(&cert->crt);
 	info->key_type = kind != NULL ? kind->type : "other";
+	info->key_algorithm = mbedtls_pk_get_name(&cert->crt.pk);
+	info->key_bits = mbedtls_pk_get_bitlen(&cert->crt.pk);
+	info->signature = "other";
+	(void)mbedtls_oid_get_sig_alg_desc(&cert->crt.sig_oid, &info->signature);
 	info->aki = cert->aki;
 	info->ski = cert->ski;
 }
@@ -323,6 +332,26 @@ static int has_spki(const certauto__certs *certs, const certauto__buffer *spki)
 int certauto__certs_has_key(const certauto__certs *certs, const certauto__pkey *key)
 {
 	return has_spki(certs, &key->spki);
+}
+
+int certauto__certs_has_req(const certauto__certs *certs, const certauto__req *req)
+{
+	return has_spki(certs, &req->spki);
+}
+
+int certauto__certs_pin(certauto__buffer *out, const certauto__certs *certs)
+{
+	return certauto__certs_pin_of(out, certs, 0);
+}
+
+int certauto__certs_pin_of(certauto__buffer *out, const certauto__certs *certs, size_t i)
+{
+	const certauto__buffer *spki = &certs->items[i]->spki;
+	unsigned char digest[32];
+
+	certauto__sha256(digest, spki->data, spki->len);
+	certauto__buffer_text_add(out, "sha256//");
+	return certauto__base64_encode(out, digest, sizeof(digest));
 }
 
 /* Through mbedTLS and back, as the certificate's own key went. */

@@ -133,6 +133,27 @@ static int check_time(const struct certauto__cert_info *leaf, int64_t now, int64
 
 /* Clients find the issuer by its name, so a signature that fits is not enough. Names are compared
  * as text because CAs change the string type between certificates. */
+static int is_issuer(const struct certauto__cert *cert, const struct certauto__cert *issuer)
+{
+	return certauto__text_equal_nocase(cert->info.issuer, issuer->info.subject);
+}
+
+int certauto__certs_is_signed(const certauto__certs *certs, size_t i, size_t j)
+{
+	const struct certauto__cert *cert = certs->items[i], *issuer = certs->items[j];
+	struct certauto__mbed_signed what;
+	int ret;
+
+	if (!is_issuer(cert, issuer))
+		return 0;
+	certauto__mbed_crt_signed(&what, &cert->crt);
+	ret = certauto__verifier_check(NULL, issuer, &what);
+	if (ret == 0)
+		return 1;
+	return certauto__mbed_error(NULL, ret, CERTAUTO_ECERT, "") == CERTAUTO_ENOMEM
+		? CERTAUTO_ENOMEM : 0;
+}
+
 static int check_link(const struct certauto__certs *certs, size_t i,
 	struct certauto__verifier *verifier, certauto_error *err)
 {
@@ -140,7 +161,7 @@ static int check_link(const struct certauto__certs *certs, size_t i,
 	struct certauto__mbed_signed what;
 	int ret;
 
-	if (!certauto__text_equal_nocase(cert->info.issuer, issuer->info.subject))
+	if (!is_issuer(cert, issuer))
 		return certauto__error_set(err, CERTAUTO_ECERT, NULL,
 			"the chain is broken: certificate %zu was issued by \"%s\", and "
 			"certificate %zu is that of \"%s\"", i + 1, cert->info.issuer, i + 2,

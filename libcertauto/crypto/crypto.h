@@ -130,7 +130,11 @@ struct certauto__cert_info {     /* all borrowed from the chain */
 	const certauto__list *names; /* SAN dNSName and iPAddress, lower case */
 	int64_t not_before, not_after;
 	int is_ca;
+	int has_constraints;         /* it says whether it is a CA */
 	const char *key_type;        /* "ecdsa-p256", ..., "rsa-2048", or "other" */
+	const char *key_algorithm;   /* "RSA", "EC", ... */
+	size_t key_bits;
+	const char *signature;       /* "RSA with SHA-256", ..., or "other" */
 	const char *aki;             /* hex of the authority key identifier, NULL if none */
 	const char *ski;             /* hex, NULL if none */
 };
@@ -142,6 +146,12 @@ enum { CERTAUTO__PART_LEAF = 1, CERTAUTO__PART_INTERMEDIATES = 2, CERTAUTO__PART
 int certauto__certs_format(certauto__buffer *out, const certauto__certs *certs, int part);
 int certauto__certs_has_key(const certauto__certs *certs, const certauto__pkey *key);
 int certauto__certs_has_spki(const certauto__certs *certs, const void *spki, size_t len);
+int certauto__certs_has_req(const certauto__certs *certs, const certauto__req *req);
+/* 1 if certificate j has the name of i's issuer and has signed it; 0; or ENOMEM. */
+int certauto__certs_is_signed(const certauto__certs *certs, size_t i, size_t j);
+/* Appends "sha256//BASE64" of the leaf's key. */
+int certauto__certs_pin(certauto__buffer *out, const certauto__certs *certs);
+int certauto__certs_pin_of(certauto__buffer *out, const certauto__certs *certs, size_t i);
 
 /* The acceptance checks before a certificate may replace another, in this order: leaf key is the
  * CSR's (or key's, when given); SAN set equals names; not CA:TRUE; serverAuth allowed; notBefore <=

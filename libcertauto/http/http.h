@@ -20,7 +20,7 @@
 #define CERTAUTO__HTTP_ACME_CHAIN_MAX (256 * 1024)
 #define CERTAUTO__HTTP_DEVICE_MAX (8 * 1024 * 1024)
 #define CERTAUTO__HTTP_HEADERS_MAX (64 * 1024)
-#define CERTAUTO__HTTP_HEADER_MAX (2 * 1024)     /* one header that is used */
+#define CERTAUTO__HTTP_HEADER_MAX (32 * 1024)    /* one header that is used: a token, say */
 #define CERTAUTO__HTTP_URL_MAX 2048
 #define CERTAUTO__HTTP_CONNECT_MS 10000
 #define CERTAUTO__HTTP_REQUEST_MS 60000
@@ -136,6 +136,9 @@ int certauto__url_check_configured(const char *url, int allow_http, certauto_err
 /* Appends the host, in lower case, brackets of IPv6 cut off; port by scheme if the URL has none.
  * CERTAUTO_EINVAL, outputs untouched, when it is not an acceptable http or https URL. */
 int certauto__url_host(const char *url, certauto__buffer *host, int *port);
+/* Appends "host:port" of a URL ("[::1]:443" for IPv6); port_out may be NULL. EINVAL as
+ * before. */
+int certauto__url_peer(const char *url, certauto__buffer *out, int *port_out);
 int certauto__url_escape(certauto__buffer *out, const char *text); /* all but unreserved as %XX */
 
 #endif

@@ -126,11 +126,6 @@ int certauto__fields_add(certauto__transfer *t, const char *line, size_t len, co
 /* Is text[0..len) the string word, ASCII case aside? */
 int certauto__same_word(const char *text, size_t len, const char *word);
 
-/* ---- url.c ---- */
-
-/* Appends "host:port" of a URL ("[::1]:443" for IPv6); port_out may be NULL. */
-int certauto__url_peer(const char *url, certauto__buffer *out, int *port_out);
-
 /* ---- link.c ---- */
 
 /* Looks for the link number *skip with relation rel in one Link header, counting *skip down at each

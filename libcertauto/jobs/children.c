@@ -168,6 +168,20 @@ void certauto__children_stop(certauto_job *job, int code)
 
 /* ---- releasing and settling ---- */
 
+/* Who waits for a child has as long as that. */
+static void undo_begin(certauto_job *child)
+{
+	certauto_job *parent = child->parent;
+
+	child->undo_deadline_at = certauto__clock_ms() + certauto__undo_ms(child);
+	for (; parent != NULL && parent->undoing != CERTAUTO__UNDO_NOT &&
+		parent->undo_deadline_at < child->undo_deadline_at; parent = parent->parent) {
+		parent->undo_deadline_at = child->undo_deadline_at;
+		certauto__loop_timer(parent);
+	}
+	certauto__loop_timer(child);
+}
+
 static void release_held(certauto_job *child)
 {
 	child->flags &= ~(unsigned)CERTAUTO__CHILD_HELD;
@@ -178,9 +192,8 @@ static void release_held(certauto_job *child)
 	child->stage = CERTAUTO__STAGE_ASK;
 	child->entered = 0;
 	child->deadline_at = 0;
-	child->undo_deadline_at = certauto__clock_ms() + CERTAUTO__UNDO_MS;
 	certauto__child_go(child);
-	certauto__loop_timer(child);
+	undo_begin(child);
 }
 
 static void saved_give_back(certauto_job *job, struct certauto__saved *saved)

@@ -17,7 +17,8 @@
 #define CERTAUTO__SOON_MS 250          /* doubled each time, with jitter */
 #define CERTAUTO__SILENT_MAX 3         /* exchanges without an answer until a peer counts as dead */
 #define CERTAUTO__SILENT_MS 60000      /* and for how long */
-#define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline */
+#define CERTAUTO__UNDO_MS 30000        /* what undoing gets beyond the deadline, if the table does
+                                          not say */
 #define CERTAUTO__FAREWELL_MS 5000     /* and what a peer is told at the end */
 #define CERTAUTO__CHILDREN_PAR 8
 /* What a command that is on its way to a socket, and a request that can be taken back, get to end
@@ -238,6 +239,7 @@ int certauto__job_new(certauto_job **out, certauto_context *cx, certauto_job *pa
 void certauto__job_turn(certauto_job *job);                 /* runs it until it waits */
 /* cancel or deadline: the job and all below it */
 void certauto__job_stop(certauto_job *job, int code);
+int64_t certauto__undo_ms(const certauto_job *job);         /* how long undoing may take */
 /* ends at once, record kept, no network */
 void certauto__job_abandon(certauto_job *job, int code);
 void certauto__job_end(certauto_job *job);                  /* stage DONE reached */

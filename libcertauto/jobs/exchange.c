@@ -106,6 +106,8 @@ void certauto__exchange_free(certauto__exchange *x)
 	x->body.secret = x->answer.secret = 1;
 	certauto__buffer_free(&x->body);
 	certauto__buffer_free(&x->answer);
+	x->errors.secret = 1;
+	certauto__buffer_free(&x->errors);
 	list_wipe(&x->headers);
 	list_wipe(&x->argv);
 	list_wipe(&x->environment);
@@ -114,6 +116,7 @@ void certauto__exchange_free(certauto__exchange *x)
 		certauto__buffer_free(x->scratch);
 		certauto__free(x->scratch);
 	}
+	certauto__dns_free(x->dns);
 	certauto__error_clear(&x->error);
 }
 
@@ -125,6 +128,7 @@ void certauto__exchange_reset(certauto__exchange *x)
 	certauto__buffer_init(&x->body, CERTAUTO__HTTP_DEVICE_MAX);
 	x->body.secret = 1;
 	certauto__buffer_init(&x->answer, ANSWER_MAX);
+	certauto__buffer_init(&x->errors, ANSWER_MAX);
 }
 
 /* ---- running ---- */
@@ -218,6 +222,7 @@ void certauto__run_start(certauto_job *job)
 	x->rc = 0;
 	x->status = 0;
 	certauto__buffer_clear(&x->answer);
+	certauto__buffer_clear(&x->errors);
 	if (rc < 0) {
 		certauto__run_failed(job, rc,
 			"the request is larger than the limits allow, or memory is short");

@@ -201,6 +201,11 @@ int certauto__record_found(const certauto_job *job)
 	return job->found;
 }
 
+int64_t certauto__undo_ms(const certauto_job *job)
+{
+	return job->table->undo_ms > 0 ? job->table->undo_ms : CERTAUTO__UNDO_MS;
+}
+
 int64_t certauto__step_age_ms(const certauto_job *job)
 {
 	return certauto__clock_ms() - job->step_since;

@@ -27,6 +27,7 @@
 #include "core/context.h"
 #include "core/object.h"
 #include "core/text.h"
+#include "dns/dns.h"
 #include "http/http.h"
 
 typedef enum certauto__verdict {
@@ -74,12 +75,15 @@ struct certauto__exchange {
 	const char *probe_key;
 	int insecure;
 	size_t max_answer;               /* 0 = 256 KiB */
+	int keep_apart;                  /* PROC: standard error goes to errors, not to answer */
 	int64_t timeout_ms;              /* 0 = 60 s; PROC 300 s */
 	certauto__call_fn call;          /* CALL: 0, CERTAUTO_AGAIN after setting again_ms or
 	                                    wait_fd, negative after setting error */
 	int64_t again_ms;
 	int wait_fd, wait_events;        /* CALL: or until this descriptor is ready
 	                                    (CERTAUTO__HTTP_IN | OUT); -1 */
+	certauto__dns *dns;              /* CALL: the questions it asks, and their answers; NULL or
+	                                    owned, freed with the exchange */
 	const void *dress_arg;           /* free for the peer's dress; borrowed until the exchange
 	                                    has ended */
 	certauto__buffer *scratch;       /* free for the peer's dress and judge: the payload to
@@ -92,6 +96,7 @@ struct certauto__exchange {
 	certauto__transfer *transfer;    /* HTTP, PROBE: headers, leaf */
 	certauto__buffer answer;         /* UNIX, PROC: what came back; HTTP: use
 	                                    certauto__exchange_answer() */
+	certauto__buffer errors;         /* PROC, with keep_apart */
 };
 
 /* Fill the exchange; the URL or path is copied. Sticky: lack of memory fails the job by itself. */
@@ -121,7 +126,8 @@ enum {
 	CERTAUTO__COMMIT = 4,  /* on entry the undo stack except ALWAYS is dropped: no way back */
 	CERTAUTO__OWED = 8,    /* its failure is not the job's: the step stays in the record as
 	                          owed */
-	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too; x->status tells */
+	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too, x->status tells; not what could not
+	                          be sent */
 	CERTAUTO__HALVES = 64, /* may have done half of its work when it fails: is undone also if it
 	                          was refused. A program, a function of somebody else's */
 	CERTAUTO__ANYHOW = 32  /* read sees every end, after the usual attempts, also that it could
@@ -166,6 +172,8 @@ struct certauto__table {
 	/* Called once when a job has failed, before anything is taken back: what is to be kept of
 	 * the error becomes facts, what is known besides is added to it. NULL = nothing. */
 	void (*failed)(certauto_job *job, certauto_error *error);
+	/* How long taking back may take, and with it that of its parents; 0 = half a minute. */
+	int64_t undo_ms;
 };
 
 /* What a step says when it is not simply NEXT or SEND: */

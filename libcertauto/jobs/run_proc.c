@@ -64,6 +64,7 @@ void certauto__proc_close(certauto_job *job)
 		run->in = -1;
 	fd_close(job, &run->in);
 	fd_close(job, &run->out);
+	fd_close(job, &run->err);
 	fd_close(job, &run->pid_fd);
 }
 
@@ -94,7 +95,7 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	return 0;
 }
 
-static int spawn(certauto_job *job, int child_fd, pid_t *pid)
+static int spawn(certauto_job *job, int child_fd, int err_fd, pid_t *pid)
 {
 	char **argv = vector_of(&job->x.argv), **environment = vector_of(&job->x.environment);
 	posix_spawn_file_actions_t actions;
@@ -106,7 +107,7 @@ static int spawn(certauto_job *job, int child_fd, pid_t *pid)
 	if (argv != NULL && environment != NULL && spawn_attributes(&attributes) == 0 &&
 	    posix_spawn_file_actions_adddup2(&actions, child_fd, 0) == 0 &&
 	    posix_spawn_file_actions_adddup2(&actions, child_fd, 1) == 0 &&
-	    posix_spawn_file_actions_adddup2(&actions, child_fd, 2) == 0)
+	    posix_spawn_file_actions_adddup2(&actions, err_fd, 2) == 0)
 		rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environment);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
@@ -115,8 +116,16 @@ static int spawn(certauto_job *job, int child_fd, pid_t *pid)
 	return rc;
 }
 
+/* The usual one, unless it was given one. */
 static int add_path(certauto_job *job)
 {
+	const certauto__list *environment = &job->x.environment;
+	size_t i;
+
+	for (i = 0; i < environment->n; i++) {
+		if (certauto__text_starts(environment->items[i], "PATH="))
+			return 0;
+	}
 	return certauto__list_add_text(&job->x.environment,
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
@@ -130,6 +139,7 @@ static void proc_watch(certauto_job *job)
 	if (job->x.body.len == 0)
 		shutdown(run->in, SHUT_WR);
 	if (certauto__loop_watch(loop, job, run->out, events) < 0 ||
+	    (run->err >= 0 && certauto__loop_watch(loop, job, run->err, CERTAUTO__HTTP_IN) < 0) ||
 	    certauto__loop_watch(loop, job, run->pid_fd, CERTAUTO__HTTP_IN) < 0)
 		certauto__run_failed(job, CERTAUTO_EIO, "%s: cannot be watched",
 			job->x.argv.items[0]);
@@ -138,28 +148,44 @@ static void proc_watch(certauto_job *job)
 			PROC_TIMEOUT_MS);
 }
 
+/* A socket the program writes to: our end, then the program's. */
+static int output_pair(certauto_job *job, int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0],
+			strerror(errno));
+		return -1;
+	}
+	/* Only our end: the program expects ordinary descriptors. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
 void certauto__proc_start(certauto_job *job)
 {
 	struct certauto__run *run;
-	int pair[2], rc;
+	int pair[2], err_pair[2] = {-1, -1}, rc;
 
 	if (job->x.argv.n == 0 || add_path(job) < 0 ||
 	    (run = certauto__alloc(sizeof(*run))) == NULL) {
 		certauto__run_failed(job, CERTAUTO_EINVAL, "no program to run, or memory is short");
 		return;
 	}
-	run->in = run->out = run->pid_fd = -1;
+	run->in = run->out = run->err = run->pid_fd = -1;
 	job->run = run;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0],
-			strerror(errno));
+	if (job->x.keep_apart && output_pair(job, err_pair) < 0)
+		return;
+	run->err = err_pair[0];
+	if (output_pair(job, pair) < 0) {
+		if (err_pair[1] >= 0)
+			close(err_pair[1]);
 		return;
 	}
 	run->in = run->out = pair[0];
-	/* Only our end: the program expects ordinary descriptors. */
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	rc = spawn(job, pair[1], &run->pid);
+	rc = spawn(job, pair[1], err_pair[1] >= 0 ? err_pair[1] : pair[1], &run->pid);
 	close(pair[1]);
+	if (err_pair[1] >= 0)
+		close(err_pair[1]);
 	if (rc != 0) {
 		run->pid = 0;
 		certauto__run_failed(job, rc == ENOENT ? CERTAUTO_ENOTFOUND :
@@ -174,6 +200,25 @@ void certauto__proc_start(certauto_job *job)
 		return;
 	}
 	proc_watch(job);
+}
+
+/* ready: the descriptor that is. At its end too all is read: what was written last is there. */
+static int proc_read(certauto_job *job, int ready, int fd, certauto__buffer *out)
+{
+	int rc;
+
+	if (fd < 0)
+		return 0;
+	rc = certauto__run_read(job, fd, out);
+	if (rc == CERTAUTO_EPROTO || rc == CERTAUTO_ENOMEM) {
+		certauto__run_failed(job, rc, "%s: its output is larger than the limit%s",
+			job->x.argv.items[0],
+			rc == CERTAUTO_ENOMEM ? ", or memory is short" : "");
+		return -1;
+	}
+	if (rc != 0 && ready == fd)
+		certauto__loop_watch(certauto__loop_of(job->object.cx), job, fd, 0);
+	return 0;
 }
 
 void certauto__proc_ready(certauto_job *job, int fd, int events)
@@ -191,16 +236,10 @@ void certauto__proc_ready(certauto_job *job, int fd, int events)
 				CERTAUTO__HTTP_IN);
 		}
 	}
-	if (run->out >= 0 && (events & CERTAUTO__HTTP_IN) != 0) {
-		rc = certauto__run_read(job);
-		if (rc == CERTAUTO_EPROTO || rc == CERTAUTO_ENOMEM) {
-			certauto__run_failed(job, rc, "%s: its output is larger than the limit",
-				job->x.argv.items[0]);
-			return;
-		}
-		if (rc != 0 && fd == run->out)
-			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out, 0);
-	}
+	if ((events & CERTAUTO__HTTP_IN) != 0 &&
+		(proc_read(job, fd, run->out, &job->x.answer) < 0 ||
+			proc_read(job, fd, run->err, &job->x.errors) < 0))
+		return;
 	if (fd != run->pid_fd)
 		return;
 	/* What it left running may hold the output open: the end of the program itself counts. */

@@ -13,24 +13,24 @@
 
 #define UNIX_TIMEOUT_MS 30000
 
-int certauto__run_read(certauto_job *job)
+int certauto__run_read(certauto_job *job, int fd, certauto__buffer *out)
 {
-	size_t max = job->x.max_answer != 0 ? job->x.max_answer : job->x.answer.max;
+	size_t max = job->x.max_answer != 0 ? job->x.max_answer : out->max;
 	char chunk[4096];
 	ssize_t n;
 
 	for (;;) {
-		n = read(job->run->out, chunk, sizeof(chunk));
+		n = read(fd, chunk, sizeof(chunk));
 		if (n == 0)
 			return 1;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : CERTAUTO_ENET;
-		job->x.answer.max = max;
-		if (job->x.answer.len + (size_t)n > max)
+		out->max = max;
+		if (out->len + (size_t)n > max)
 			return CERTAUTO_EPROTO;
-		if (certauto__buffer_add(&job->x.answer, chunk, (size_t)n) < 0)
+		if (certauto__buffer_add(out, chunk, (size_t)n) < 0)
 			return CERTAUTO_ENOMEM;
 	}
 }
@@ -102,7 +102,7 @@ void certauto__unix_start(certauto_job *job)
 		certauto__run_failed(job, CERTAUTO_ENOMEM, "out of memory");
 		return;
 	}
-	job->run->pid_fd = -1;
+	job->run->pid_fd = job->run->err = -1;
 	job->run->in = job->run->out = fd = socket(AF_UNIX,
 		SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -134,7 +134,7 @@ void certauto__unix_ready(certauto_job *job, int events)
 	}
 	if ((events & CERTAUTO__HTTP_IN) == 0)
 		return;
-	if ((rc = certauto__run_read(job)) == 0)
+	if ((rc = certauto__run_read(job, job->run->out, &job->x.answer)) == 0)
 		return;
 	if (rc < 0) {
 		certauto__run_failed(job, rc, "%s: %s", path, rc == CERTAUTO_EPROTO ?

@@ -31,7 +31,7 @@ static void begin_undo(certauto_job *job, enum certauto__undoing mode)
 {
 	job->undoing = mode;
 	job->stop = 0;
-	job->undo_deadline_at = certauto__clock_ms() + CERTAUTO__UNDO_MS;
+	job->undo_deadline_at = certauto__clock_ms() + certauto__undo_ms(job);
 	job->stage = CERTAUTO__STAGE_ASK;
 	job->entered = 0;
 	certauto__loop_timer(job);
@@ -609,6 +609,9 @@ static int wants(const certauto_job *job, certauto__judgement judgement)
 		return 0;
 	if (job->undoing != CERTAUTO__UNDO_NOT || (flags & CERTAUTO__ANYHOW) != 0)
 		return 1;
+	/* What was never asked, or whose answer is not whole, is no answer of the peer. */
+	if (job->x.kind == CERTAUTO__X_HTTP && job->x.rc < 0)
+		return 0;
 	/* A session that was renewed in vain: it is a no all the same. */
 	return (judgement == CERTAUTO__BAD || judgement == CERTAUTO__RELOGIN) &&
 		(flags & CERTAUTO__ERRORS) != 0;

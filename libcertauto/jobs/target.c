@@ -90,8 +90,7 @@ int certauto__target_make_row(certauto_target **out, certauto_context *cx,
 	if ((target->label = certauto__strdup(label != NULL ? label : row->name)) == NULL)
 		rc = certauto__error_nomem(err);
 	else
-		rc = certauto__option_values_new(&target->values, &target->n_options, row->options,
-			err);
+		rc = certauto__option_values_new(&target->values, &target->n_options, row, err);
 	if (rc < 0) {
 		certauto__object_unref(target);
 		return rc;
@@ -467,4 +466,15 @@ int certauto__address_format(char *out, const char *text, int default_port)
 	else
 		snprintf(out, CERTAUTO__ADDRESS, "%s", text);
 	return 0;
+}
+
+int certauto__address_is_ip(const char *address)
+{
+	char host[CERTAUTO__ADDRESS];
+	const char *colon = strrchr(address, ':');
+
+	if (address[0] == '[')
+		return 1; /* nothing else was let through with these */
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+	return certauto__ip_check(host);
 }

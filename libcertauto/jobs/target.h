@@ -243,9 +243,33 @@ certauto__verdict certauto__challenge_check_read(certauto_job *job, certauto__ex
 		.flags = CERTAUTO__READS | CERTAUTO__ERRORS \
 	}
 
+/* For targets that answer dns-01: first and last step of their present table, target_dns.c. env:
+ * certauto_target; ask the DNS by dns/dns.h.
+ * "delegation": the fact "record" becomes where CNAMEs lead (RFC 8555 8.4), or the option
+ * dns_alias: durable, for undo takes the value away there. Without an answer it stays as it is.
+ * "seen": until every authoritative name server of the record's zone, or those of the option
+ * dns_check, has the text of the fact "txt" among its values. */
+certauto__verdict certauto__dns_delegation_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__dns_delegation_read(certauto_job *job, certauto__exchange *x);
+#define CERTAUTO__STEP_DNS_DELEGATION \
+	{ \
+		.name = "delegation", .ask = certauto__dns_delegation_ask, \
+		.read = certauto__dns_delegation_read, \
+		.flags = CERTAUTO__READS | CERTAUTO__ERRORS | CERTAUTO__ANYHOW \
+	}
+certauto__verdict certauto__dns_seen_ask(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__dns_seen_read(certauto_job *job, certauto__exchange *x);
+#define CERTAUTO__STEP_DNS_SEEN \
+	{ \
+		.name = "seen", .ask = certauto__dns_seen_ask, .read = certauto__dns_seen_read, \
+		.flags = CERTAUTO__READS | CERTAUTO__ERRORS | CERTAUTO__ANYHOW \
+	}
+
 /* "host:port" with a port of its own or the default one; IPv6 in brackets. EINVAL: it is none. */
 #define CERTAUTO__ADDRESS 300 /* size of out */
 int certauto__address_format(char *out, const char *text, int default_port);
+/* 1 if what that has given is an address with its port, not a name. */
+int certauto__address_is_ip(const char *address);
 
 /* A key may be sent to this target: TLS is verified, or allow_key_over_insecure is set.
  * CERTAUTO_ETLS. */

@@ -10,6 +10,7 @@
 #include <certauto/error.h>
 
 #include "core/memory.h"
+#include "dns/dns.h"
 #include "json/reader.h"
 
 #define OPTION_SHOWN 64 /* bytes of a refused value that a message repeats */
@@ -49,6 +50,32 @@ static const struct certauto__option common_options[] = {
 		.type = CERTAUTO__OPTION_BOOLEAN,
 		.value = "no",
 		.help = "send private keys to the target although insecure is set"},
+	{.name = NULL}};
+
+/* Of those that answer challenges in the DNS: behind the others. */
+static const struct certauto__option dns_options[] = {
+	{.name = "dns_check",
+		.type = CERTAUTO__OPTION_LIST,
+		.value = "yes",
+		.help = "the name servers that must all show a TXT record before the CA is told "
+			"to look: yes = those of its zone, :port = the same at another port, "
+			"host:port (several with commas) = these; no = the DNS is not asked for "
+			"anything"},
+	{.name = "dns_resolver",
+		.type = CERTAUTO__OPTION_LIST,
+		.help = "address:port of the resolver (several with commas) that is asked "
+			"for CNAMEs, zones and name servers, instead of the system's"},
+	{.name = "dns_alias",
+		.type = CERTAUTO__OPTION_TEXT,
+		.help = "where the TXT record is put instead of _acme-challenge.NAME, which must "
+			"be a CNAME to it; default: where CNAMEs lead"},
+	{.name = "dns_wait_ms",
+		.type = CERTAUTO__OPTION_NUMBER,
+		.value = "120000",
+		.min = 100,
+		.max = 3600000,
+		.help = "how long the name servers may take to show a TXT record, in "
+			"milliseconds"},
 	{.name = NULL}};
 
 static size_t options_count(const struct certauto__option *options)
@@ -165,18 +192,32 @@ out:
 	return rc;
 }
 
-/* One table in front of the common one; defaults are read like any other value. */
-int certauto__option_values_new(struct certauto__option_value **out, size_t *n_out,
-	const struct certauto__option *options, certauto_error *err)
+static void values_name(struct certauto__option_value *values,
+	const struct certauto__option *options)
 {
-	size_t n_own = options_count(options), n = n_own + options_count(common_options), i;
+	size_t n = options_count(options), i;
+
+	for (i = 0; i < n; i++)
+		values[i].option = &options[i];
+}
+
+/* One table in front of the common ones; defaults are read like any other value. */
+int certauto__option_values_new(struct certauto__option_value **out, size_t *n_out,
+	const struct certauto__target_row *row, certauto_error *err)
+{
+	const struct certauto__option *dns =
+		row->caps & CERTAUTO_TARGET_DNS01 ? dns_options : NULL;
+	size_t n_own = options_count(row->options), n_common = options_count(common_options),
+	       n = n_own + n_common + options_count(dns), i;
 	struct certauto__option_value *values = certauto__alloc(n * sizeof(*values));
 	int rc;
 
 	if (values == NULL)
 		return certauto__error_nomem(err);
+	values_name(values, row->options);
+	values_name(values + n_own, common_options);
+	values_name(values + n_own + n_common, dns);
 	for (i = 0; i < n; i++) {
-		values[i].option = i < n_own ? &options[i] : &common_options[i - n_own];
 		if (values[i].option->value == NULL)
 			continue;
 		if ((rc = value_set(&values[i], values[i].option->value)) < 0)
@@ -206,15 +247,18 @@ void certauto__option_values_free(struct certauto__option_value *values, size_t 
 	certauto__free(values);
 }
 
-int certauto__option_is_common(const char *name)
+static int options_have(const struct certauto__option *options, const char *name)
 {
-	size_t i;
-
-	for (i = 0; common_options[i].name != NULL; i++) {
-		if (certauto__text_equal(common_options[i].name, name))
+	for (; options->name != NULL; options++) {
+		if (certauto__text_equal(options->name, name))
 			return 1;
 	}
 	return 0;
+}
+
+int certauto__option_is_common(const char *name)
+{
+	return options_have(common_options, name) || options_have(dns_options, name);
 }
 
 static struct certauto__option_value *value_find(const certauto_target *target, const char *name)
@@ -317,6 +361,50 @@ static int check_address(const certauto_target *target, const char *option, cons
 		"%s: option \"%s\": \"%.64s\" is not host:port", target->label, option, text);
 }
 
+/* "yes", "no" and ":port" stand alone. */
+static int check_dns_check(const certauto_target *target, certauto_error *err)
+{
+	const certauto__list *servers = certauto__option_list(target, "dns_check");
+	const char *only = servers->n == 1 ? servers->items[0] : "";
+	int64_t port;
+	size_t i;
+	int rc;
+
+	if (certauto__text_equal(only, "yes") || certauto__text_equal(only, "no") ||
+		(only[0] == ':' && certauto__number_parse(only + 1, 1, 65535, &port) == 0))
+		return 0;
+	for (i = 0; i < servers->n; i++) {
+		if (certauto__text_equal(servers->items[i], "yes"))
+			return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+				"%s: option \"dns_check\": \"yes\" stands alone", target->label);
+		if ((rc = check_address(target, "dns_check", servers->items[i], 53, err)) < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int check_dns(const certauto_target *target, certauto_error *err)
+{
+	const certauto__list *resolver = certauto__option_list(target, "dns_resolver");
+	const char *alias = certauto__option_text(target, "dns_alias");
+	char address[CERTAUTO__ADDRESS];
+	size_t i;
+
+	for (i = 0; i < resolver->n; i++) {
+		if (certauto__address_format(address, resolver->items[i], 53) < 0 ||
+			!certauto__address_is_ip(address))
+			return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+				"%s: option \"dns_resolver\": \"%.64s\" is not the address of a "
+				"resolver, and its port if that is not 53",
+				target->label, resolver->items[i]);
+	}
+	if (alias != NULL && !certauto__dns_owner_valid(alias))
+		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: option \"dns_alias\": \"%.64s\" is not the name of a record",
+			target->label, alias);
+	return check_dns_check(target, err);
+}
+
 static int check_common(const certauto_target *target, certauto_error *err)
 {
 	const certauto__list *probe = certauto__option_list(target, "probe");
@@ -338,7 +426,7 @@ static int check_common(const certauto_target *target, certauto_error *err)
 	if (pin != NULL && !certauto__text_starts(pin, "sha256//"))
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
 			"%s: option \"pin\" is written sha256//BASE64", target->label);
-	return 0;
+	return check_dns(target, err);
 }
 
 int certauto__target_check_options(certauto_target *target, certauto_error *err)

@@ -17,10 +17,10 @@ struct certauto__option_value {
 };
 
 int certauto__option_values_new(struct certauto__option_value **out, size_t *n_out,
-	const struct certauto__option *options, certauto_error *err);
+	const struct certauto__target_row *row, certauto_error *err);
 void certauto__option_values_free(struct certauto__option_value *values, size_t n);
 
-/* one that every target has */
+/* one that every target has, or every one with DNS01 */
 int certauto__option_is_common(const char *name);
 /* CERTAUTO_OPTION_*, also for the public face */
 int certauto__option_flags(const struct certauto__option *option);

@@ -110,8 +110,8 @@ int certauto__device_peer(certauto__peer **out, const certauto_target *target,
 {
 	certauto__buffer what = CERTAUTO__BUFFER(64 * 1024),
 		key = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 64);
+	const char *url = certauto__option_text(target, "url"), *text;
 	char digest[65];
-	const char *text;
 	int made, rc;
 
 	what.secret = 1;
@@ -122,7 +122,7 @@ int certauto__device_peer(certauto__peer **out, const certauto_target *target,
 	if ((rc = what.rc) == 0 &&
 		(rc = certauto__sha256_hex(digest, what.data, what.len)) == 0 &&
 		(rc = certauto__buffer_printf(&key, "%s:%s %.32s", ops->kind,
-			 certauto__option_text(target, "url"), digest)) == 0)
+			 url != NULL ? url : "", digest)) == 0)
 		rc = certauto__peer_get(out, target->object.cx, ops, certauto__buffer_text(&key),
 			width, &made);
 	if (rc < 0)
@@ -190,4 +190,65 @@ int certauto__device_is_own_ca(const char *name, const char *stem, int digits)
 	name += strlen(stem);
 	return strspn(name, HEX) == n && name[n] == '-' && strspn(name + n + 1, HEX) == n &&
 		name[2 * n + 1] == '\0';
+}
+
+/* ---- lists of ids ---- */
+
+int certauto__device_item(char *out, size_t size, const char **at)
+{
+	const char *item = *at;
+	size_t len;
+
+	while (item != NULL && *item == ',')
+		item++;
+	if (item == NULL || *item == '\0')
+		return 0;
+	len = strcspn(item, ",");
+	/* What is too long is nothing: cut, it would be another's. */
+	(void)snprintf(out, size, "%.*s", len < size ? (int)len : 0, item);
+	*at = item + len;
+	return 1;
+}
+
+int certauto__device_listed(const char *list, const char *item)
+{
+	char one[256];
+
+	while (item != NULL && certauto__device_item(one, sizeof(one), &list)) {
+		if (one[0] != '\0' && strcmp(one, item) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void certauto__device_list_add(certauto_job *job, const char *name, const char *item)
+{
+	const char *list = certauto__fact_own(job, name);
+
+	if (item != NULL && !certauto__device_listed(list, item))
+		certauto__fact_printf(job, name, "%s%s%s", list != NULL ? list : "",
+			list != NULL ? "," : "", item);
+}
+
+static void list_put(certauto__buffer *list, const char *items)
+{
+	if (items != NULL && *items != '\0')
+		certauto__buffer_printf(list, "%s%s", list->len > 0 ? "," : "", items);
+}
+
+void certauto__device_list_swap(certauto__buffer *list, const char *now, const char *in,
+	const char *out)
+{
+	char one[256];
+	int is_in = 0;
+
+	while (certauto__device_item(one, sizeof(one), &now)) {
+		if (!certauto__device_listed(in, one) && !certauto__device_listed(out, one)) {
+			list_put(list, one);
+			continue;
+		}
+		list_put(list, is_in ? NULL : in);
+		is_in = 1;
+	}
+	list_put(list, is_in ? NULL : in);
 }

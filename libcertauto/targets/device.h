@@ -39,4 +39,15 @@ void certauto__device_ca(char *out, size_t size, const char *stem, int digits,
 	const struct certauto__cert_info *ca);
 int certauto__device_is_own_ca(const char *name, const char *stem, int digits);
 
+/* Ids in one fact have commas between them. The item at *at, which moves on; empty ones are passed
+ * over. 0: there is none. */
+int certauto__device_item(char *out, size_t size, const char **at);
+/* 1: list has that item; either may be NULL. */
+int certauto__device_listed(const char *list, const char *item);
+/* To the list that is job's fact name, unless it is in it. */
+void certauto__device_list_add(certauto_job *job, const char *name, const char *item);
+/* Appends now to list, with those of in at the place of those of out; each may be NULL. */
+void certauto__device_list_swap(certauto__buffer *list, const char *now, const char *in,
+	const char *out);
+
 #endif

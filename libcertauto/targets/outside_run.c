@@ -109,8 +109,10 @@ ASK(tidy)
 ASK(undo)
 
 static const struct certauto__step outside_present_steps[] = {
+	CERTAUTO__STEP_DNS_DELEGATION,
 	{.name = "present", .ask = ask_present, .undo = ask_cleanup, .flags = CERTAUTO__HALVES},
 	CERTAUTO__STEP_CHALLENGE_CHECK,
+	CERTAUTO__STEP_DNS_SEEN,
 };
 
 const struct certauto__table certauto__outside_present = {

@@ -729,6 +729,7 @@ static certauto__verdict clean_read(certauto_job *job, certauto__exchange *x)
 }
 
 static const struct certauto__step clean_steps[] = {
+	CERTAUTO__STEP_DNS_DELEGATION,
 	{.name = "clean",
 		.ask = clean_ask,
 		.read = clean_read,
@@ -739,7 +740,7 @@ static const struct certauto__step clean_steps[] = {
 static const struct certauto__table clean_table = {
 	.name = "cleanup",
 	.steps = clean_steps,
-	.n_steps = 1,
+	.n_steps = sizeof(clean_steps) / sizeof(clean_steps[0]),
 };
 
 static certauto__verdict presentation_ask(certauto_job *job, certauto__exchange *x)

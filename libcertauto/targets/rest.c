@@ -13,33 +13,33 @@
 #include "targets/device.h"
 
 #define VALUES_MAX (1024 * 1024) /* text of one field of one object */
-#define RESULTS "results[]."
+#define RESULTS "results"
 #define DEPTH_MAX 64
 #define WORDS_MAX 4096 /* of a refusal: more is not looked at */
 
 /* ---- where a value stands ---- */
 
-/* The value as if its object were the whole text. 1, or 0: it is outside of the objects of a
- * list. */
-static int inside(certauto__json_value *own, const certauto__json_value *value, int is_list)
+/* The value as if its object were the whole text; list: that objects are in, NULL: there is none.
+ * 1, or 0: it is outside of them. */
+static int inside(certauto__json_value *own, const certauto__json_value *value, const char *list)
 {
 	*own = *value;
-	if (!is_list)
+	if (list == NULL)
 		return 1;
-	if (value->n_parts < 2 || strncmp(value->path, RESULTS, strlen(RESULTS) - 1) != 0 ||
-		strcmp(value->parts[0], "results") != 0)
+	if (value->n_parts < 2 || strcmp(value->parts[0], list) != 0 ||
+		strcmp(value->parts[1], "[]") != 0)
 		return 0;
-	own->path += strlen(RESULTS) - (value->n_parts == 2);
+	own->path += strlen(list) + strlen("[].") - (value->n_parts == 2);
 	own->parts += 2;
 	own->indexes += 2;
 	own->n_parts -= 2;
 	return 1;
 }
 
-static int is_results(const certauto__json_value *value)
+static int is_list(const certauto__json_value *value, const char *name)
 {
 	return value->type == CERTAUTO__JSON_ARRAY && value->n_parts == 1 &&
-		strcmp(value->parts[0], "results") == 0;
+		strcmp(value->parts[0], name) == 0;
 }
 
 /* ---- fields ---- */
@@ -58,7 +58,8 @@ struct rows {
 	size_t n_fields;
 	certauto__rest_row_cb cb;
 	void *arg;
-	int is_list;
+	const char *name;          /* of the list, if it is one */
+	const char *list;          /* NULL: it is none */
 	int64_t total;
 };
 
@@ -137,11 +138,11 @@ static int rows_cb(void *arg, const certauto__json_value *value)
 	size_t i;
 	int rc = 0;
 
-	if (is_results(value))
-		rows->is_list = 1;
+	if (is_list(value, rows->name))
+		rows->list = rows->name;
 	if (certauto__json_is(value, "count"))
 		(void)certauto__json_int(value, 0, INT32_MAX, &rows->total);
-	if (!inside(&own, value, rows->is_list))
+	if (!inside(&own, value, rows->list))
 		return 0;
 	if (own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT)
 		rows_begin(rows);
@@ -168,10 +169,11 @@ static void rows_init(struct rows *rows, const char *const *fields)
 	}
 }
 
-int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
-	certauto__rest_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
+int certauto__rest_rows_of(const certauto__exchange *x, const char *list,
+	const char *const *fields, certauto__rest_row_cb cb, void *arg, int64_t *total_out,
+	certauto_error *err)
 {
-	struct rows rows = {.cb = cb, .arg = arg, .total = -1};
+	struct rows rows = {.cb = cb, .arg = arg, .name = list, .total = -1};
 	const char *data;
 	size_t i, len;
 	int rc = 0;
@@ -188,6 +190,12 @@ int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
 	return rc;
 }
 
+int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
+	certauto__rest_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
+{
+	return certauto__rest_rows_of(x, RESULTS, fields, cb, arg, total_out, err);
+}
+
 /* ---- an object sent back ---- */
 
 struct copy {
@@ -198,15 +206,16 @@ struct copy {
 	size_t n_swapped;
 	unsigned char is_array[DEPTH_MAX]; /* of what is open at that depth */
 	size_t skip;               /* 1 + depth of what is left out; 0: nothing is */
-	int is_list, done;
+	const char *list;          /* RESULTS, or NULL: it is none */
+	int done;
 	uint64_t made;             /* which edits */
 };
 
 /* A list or not: that must be known before the first member is written. */
 static int list_cb(void *arg, const certauto__json_value *value)
 {
-	if (is_results(value))
-		*(int *)arg = 1;
+	if (is_list(value, RESULTS))
+		*(const char **)arg = RESULTS;
 	return 0;
 }
 
@@ -350,7 +359,7 @@ static int copy_cb(void *arg, const certauto__json_value *value)
 	struct copy *copy = arg;
 	certauto__json_value own;
 
-	if (copy->done || !inside(&own, value, copy->is_list))
+	if (copy->done || !inside(&own, value, copy->list))
 		return 0;
 	copy_value(copy, &own);
 	copy->done = own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT_END;
@@ -365,7 +374,7 @@ static int copy_object(struct copy *copy, certauto__buffer *out, const char *obj
 
 	certauto__json_start(&copy->w, out, 0);
 	if ((rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
-		     list_cb, &copy->is_list, err)) < 0 ||
+		     list_cb, &copy->list, err)) < 0 ||
 		(rc = certauto__json_read("object", object, len, &certauto__json_limits_device,
 			 copy_cb, copy, err)) < 0)
 		return rc;

@@ -21,6 +21,10 @@
 typedef int (*certauto__rest_row_cb)(void *arg, const char *const *values);
 int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
 	certauto__rest_row_cb cb, void *arg, int64_t *total_out, certauto_error *err);
+/* The same where the list is called otherwise. */
+int certauto__rest_rows_of(const certauto__exchange *x, const char *list,
+	const char *const *fields, certauto__rest_row_cb cb, void *arg, int64_t *total_out,
+	certauto_error *err);
 
 /* The whole object of an answer, or the first of a list, written to out as it came but for the
  * members that edits replace or add: for PUT. edits[i].path: of a member ("key",

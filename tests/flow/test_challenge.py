@@ -109,7 +109,12 @@ class Place:
                 "alpn_directory": self.stream.alpn,
                 "challenge_check": f"127.0.0.1:{self.website.http_port}",
             },
-            "dns": {"type": "zone", "folder": self.zone.folder},
+            "dns": {
+                "type": "zone",
+                "folder": self.zone.folder,
+                "dns_resolver": f"127.0.0.1:{self.zone.port}",
+                "dns_check": f"127.0.0.1:{self.zone.port}",
+            },
         }
 
     def config(self, ca, names, challenge):

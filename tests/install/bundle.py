@@ -41,7 +41,9 @@ class Shown:
 with certauto.Context() as cx:
     account = cx.account(directory, ca_file=ca_file, agree_tos=True)
     csr = cx.csr(cx.key("rsa-2048"), "www.example.org")
-    chain = account.order(csr, dns01=cx.target(Shown())).run(timeout=30)
+    # Nobody is at home there, but c-ares is loaded to ask.
+    shown = cx.target(Shown(), dns_resolver="127.0.0.1:1")
+    chain = account.order(csr, dns01=shown).run(timeout=30)
     print(chain.names)
 
 tls = ssl.create_default_context(cafile=ca_file)
@@ -84,7 +86,7 @@ def unpack(tarball, folder):
 def check_mapped(bundle, mapped):
     """Ours are all of the bundle, and the system's OpenSSL is there besides."""
     names = {os.path.basename(path): path for path in mapped if path.startswith(bundle)}
-    for name in ("libcertauto.so.0", "ca-curl.so.4"):
+    for name in ("libcertauto.so.0", "ca-curl.so.4", "libcares.so.2"):
         if name not in names:
             fail(f"{name} was not loaded from the bundle: {sorted(mapped)}")
     theirs = {os.path.basename(path) for path in mapped if not path.startswith(bundle)}

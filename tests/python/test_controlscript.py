@@ -589,7 +589,7 @@ class AcmeDns:
         """The parameter for it."""
         return (
             f"acme-dns,url=https://127.0.0.1:{self.server.port},user={self.USER},key={self.KEY},"
-            f"subdomain={self.SUBDOMAIN}"
+            f"subdomain={self.SUBDOMAIN},dns_check=no"
         )
 
     def resolve(self, owner):

@@ -194,7 +194,7 @@ static const struct reply *reply_find(const char *path)
 static int serve_request(struct connection *c, const char *path)
 {
 	const struct reply *reply = reply_find(path);
-	char text[4096], to[128];
+	char text[CERTAUTO__HTTP_HEADER_MAX + 2], to[128];
 
 	if (reply != NULL) {
 		say(c->fd, reply->text, reply->len);

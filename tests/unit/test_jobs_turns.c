@@ -388,6 +388,66 @@ static void test_undo__by_children_need_not_mind_how_they_fare(void **state)
 	certauto_job_free(job);
 }
 
+/* Some devices need minutes for it: who waits for one has as long. */
+static certauto__verdict undo_patient(certauto_job *job, certauto__exchange *x)
+{
+	int64_t now = certauto__clock_ms();
+
+	(void)x;
+	diary.n_undo++;
+	assert_in_range(job->undo_deadline_at - now, 500000, 600000);
+	assert_true(certauto__job_parent(job) == NULL ||
+		certauto__job_parent(job)->undo_deadline_at >= job->undo_deadline_at);
+	return CERTAUTO__NEXT;
+}
+
+static const struct certauto__step patient_steps[] = {
+	{.name = "patient", .ask = ask_done, .undo = undo_patient},
+};
+TABLE(patient, patient_steps, .undo_ms = 600000);
+
+static const struct certauto__step patient_failing_steps[] = {
+	{.name = "patient", .ask = ask_done, .undo = undo_patient},
+	{.name = "failing", .ask = ask_refused},
+};
+TABLE(patient_failing, patient_failing_steps, .undo_ms = 600000);
+
+static certauto__verdict ask_patient(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	assert_non_null(certauto__child_start(
+		job, &patient, "patient", NULL, NULL, NULL, CERTAUTO__CHILD_HELD));
+	return CERTAUTO__JOIN;
+}
+
+static certauto__verdict undo_released(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	assert_in_range(job->undo_deadline_at - certauto__clock_ms(), 1, 30000);
+	return certauto__children_release(job, &patient) > 0 ? CERTAUTO__JOIN : CERTAUTO__NEXT;
+}
+
+static const struct certauto__step waits_steps[] = {
+	{.name = "children", .ask = ask_patient, .undo = undo_released},
+	{.name = "failing", .ask = ask_refused},
+};
+TABLE(waits, waits_steps, .flags = 0);
+
+static void test_undo__has_the_time_that_its_table_says(void **state)
+{
+	const struct certauto__table *tables[] = {&patient_failing, &waits};
+	certauto_job *job;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		job = start_plain(*state, tables[i]);
+		assert_int_equal(certauto_job_wait(job, PATIENCE_MS), CERTAUTO_EREFUSED);
+		assert_int_equal(diary.n_undo, i + 1);
+		assert_true(certauto__job_undone(job));
+		certauto_job_free(job);
+	}
+}
+
 /* ---- steps that are worth a try ---- */
 
 static certauto__judgement judge_later(certauto_job *job, certauto__exchange *x)
@@ -530,6 +590,7 @@ int main(void)
 		TEST(test_undo__may_ask_until_it_has_seen_enough),
 		TEST(test_undo__that_asks_for_ever_ends_with_its_time),
 		TEST(test_undo__by_children_need_not_mind_how_they_fare),
+		TEST(test_undo__has_the_time_that_its_table_says),
 		TEST(test_anyhow__read_sees_every_end),
 		TEST(test_anyhow__read_sees_what_could_not_be_sent),
 		TEST(test_failed__the_reason_may_be_kept),

@@ -150,6 +150,7 @@ static certauto_target *device_target(struct lab *lab, struct device *device)
 		0);
 	lab_set(target, "vserver", "cs-web");
 	lab_set(target, "probe", "no");
+	lab_set(target, "dns_check", "no");
 	return target;
 }
 
@@ -417,6 +418,7 @@ static void show(struct shown *shown, const char *challenge, const char *name)
 
 	memset(shown, 0, sizeof(*shown));
 	assert_int_equal(certauto_target_new_ops(&target, lab->cx, &show_ops, shown, NULL), 0);
+	lab_set(target, "dns_check", "no");
 	assert_int_equal(certauto_target_present(target, challenge, name, "tok", "tok.print",
 				 TIMEOUT_MS),
 		0);
@@ -503,12 +505,13 @@ static void test_target_outside__a_type_added_is_one_like_ours(void **state)
 	struct device device = {.fail = '-'}, second = {.fail = '-'};
 	certauto_target *target = NULL;
 	certauto_target_ops ops = device_ops;
+	size_t n_ours = certauto_target_n_types(lab->cx);
 
 	(void)state;
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &device, device_free),
 		0);
-	assert_int_equal(certauto_target_n_types(lab->cx), 5);
-	assert_string_equal(certauto_target_type_name(lab->cx, 4), "device");
+	assert_int_equal(certauto_target_n_types(lab->cx), n_ours + 1);
+	assert_string_equal(certauto_target_type_name(lab->cx, n_ours), "device");
 	assert_int_equal(certauto_context_add_target(lab->cx, &device_ops, &second, device_free),
 		CERTAUTO_EINVAL);
 	lab_says(lab, "there is a target type \"device\" already");
