@@ -6,4 +6,4 @@
 
 const struct certauto__target_row *const certauto__target_rows[] = {
 	&certauto__target_avi, &certauto__target_files, &certauto__target_haproxy,
-	&certauto__target_netscaler, NULL};
+	&certauto__target_netscaler, &certauto__target_nsx, NULL};

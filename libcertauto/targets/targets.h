@@ -10,5 +10,6 @@ extern const struct certauto__target_row certauto__target_avi;
 extern const struct certauto__target_row certauto__target_files;
 extern const struct certauto__target_row certauto__target_haproxy;
 extern const struct certauto__target_row certauto__target_netscaler;
+extern const struct certauto__target_row certauto__target_nsx;
 
 #endif

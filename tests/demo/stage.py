@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class Stage:
     def certauto(self, *args, config="certauto.json", expect=0, limit_s=RUN_LIMIT_S, show=str):
         """Show a command line, run it, show what it says, as show() makes it for readers."""
         words = (["-c", config] if config else []) + list(args)
-        print(f"\n$ certauto {' '.join(words)}", flush=True)
+        print(f"\n$ certauto {shlex.join(words)}", flush=True)
         before = time.monotonic()
         done = subprocess.run(
             [self.binary, *words],

@@ -153,6 +153,7 @@ class Shop(Certauto):
         self.deploy, self.certificate = deploy or {}, certificate or {}
         self.target = lab.target(**(target or {}))
         self.others = {}  # more certificates: {name: entry}
+        self.more_targets = {}
 
     def entry(self, *names, **more):
         """An entry of "certificates" on this device."""
@@ -171,7 +172,7 @@ class Shop(Certauto):
         config = {
             "state": self.state,
             "accounts": {"test": {**server, "agree_tos": True}},
-            "targets": {"edge": self.target},
+            "targets": {"edge": self.target, **self.more_targets},
             "certificates": {"shop": self.entry(*self.names, **self.certificate), **self.others},
         }
         write_config(self.config_file, config)

@@ -87,8 +87,8 @@ class Handshakes:
     listener that serves nothing, half a pair, or the wrong certificate for a moment is seen.
     """
 
-    def __init__(self, port, names, roots, keys=("ecdsa", "rsa")):
-        self.port = port
+    def __init__(self, port, names, roots, keys=("ecdsa", "rsa"), host="127.0.0.1"):
+        self.host, self.port = host, port
         self.plan = [(name, context(key, roots)) for name in names for key in keys]
         self.good = 0
         self.failures = []
@@ -105,7 +105,7 @@ class Handshakes:
 
     def _one(self, name, ctx):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as raw:
+            with socket.create_connection((self.host, self.port), timeout=5) as raw:
                 with ctx.wrap_socket(raw, server_hostname=name) as tls:
                     self.fingerprints.add(Served(tls.getpeercert(binary_form=True)).fingerprint)
             self.good += 1
