@@ -392,6 +392,6 @@ const struct certauto__target_row certauto__target_files = {
 	.check = files_check,
 	.peer = files_peer,
 	.present = &certauto__pemfiles_present,
-	.deploy = &certauto__pemfiles_deploy,
+	.deploy = &certauto__pemfiles_deploy.table,
 	.test = &files_test,
 };

@@ -20,7 +20,34 @@ enum certauto__pemfiles_role {
 };
 
 extern const struct certauto__table certauto__pemfiles_present;
-extern const struct certauto__table certauto__pemfiles_deploy;
+
+/* A deployment by the steps of files_deploy.c, and where the targets that share them differ. A job
+ * finds it by its table, which is its first member. */
+struct certauto__pemfiles_kind {
+	struct certauto__table table;
+	const char *option;       /* that names the folder, for people */
+	/* Before anything is changed; NULL: there is nothing to look at. */
+	int (*ready)(const struct certauto__deployment *deployment, certauto_error *err);
+	/* The folder, checked to be one that keys may be put into. If it is not there and make is
+	 * not set, out may stay closed. */
+	int (*open)(struct certauto__folder *out, const struct certauto__deployment *deployment,
+		int make, certauto_error *err);
+	/* As certauto__pemfiles_name() and certauto__pemfiles_access(). */
+	int (*name)(certauto__buffer *out, const struct certauto__deployment *deployment,
+		enum certauto__pemfiles_role role, certauto_error *err);
+	int (*access)(struct certauto__access *out, const certauto_target *target,
+		enum certauto__pemfiles_role role, certauto_error *err);
+	/* Tells the server of the files that are there now; NEXT: there is no need. reloaded takes
+	 * what came of it: "reload" is due before, and stays so if the server may have read
+	 * them. */
+	certauto__step_fn reload, reloaded;
+	/* All is as it was before: a folder that was made for it goes. NULL = none is. */
+	void (*left)(const struct certauto__deployment *deployment);
+};
+
+extern const struct certauto__pemfiles_kind certauto__pemfiles_deploy;
+#define CERTAUTO__PEMFILES_STEPS 7
+extern const struct certauto__step certauto__pemfiles_steps[CERTAUTO__PEMFILES_STEPS];
 
 /* "key", "cert" ...: names of facts and, with _file behind, of options. */
 const char *certauto__pemfiles_role_name(enum certauto__pemfiles_role role);

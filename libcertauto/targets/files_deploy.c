@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A certificate into a directory of files: the new files are written beside the old ones and
+/* A certificate into a folder of files: the new files are written beside the old ones and
  * renamed over them, after a second name was made for each old one by which it is brought back.
  * The server is told by the program `reload`, and proves by handshake that it has listened.
  *
@@ -25,6 +25,11 @@
 static const struct certauto__deployment *deployment_of(const certauto_job *job)
 {
 	return certauto__job_env(job);
+}
+
+static const struct certauto__pemfiles_kind *kind_of(const certauto_job *job)
+{
+	return (const struct certauto__pemfiles_kind *)(const void *)certauto__job_table(job);
 }
 
 /* Facts that each role has one of. */
@@ -87,7 +92,7 @@ static int observe_role(certauto_job *job, const struct certauto__folder *folder
 	int rc;
 
 	role_fact_set(job, ".stale", role, NULL);
-	if ((rc = certauto__pemfiles_name(&name, deployment, role, err)) < 0)
+	if ((rc = kind_of(job)->name(&name, deployment, role, err)) < 0)
 		goto out;
 	/* The key of a CSR made elsewhere lies where it was made. */
 	if (name.len == 0 || (role == CERTAUTO__PEMFILES_KEY && deployment->key == NULL)) {
@@ -96,7 +101,7 @@ static int observe_role(certauto_job *job, const struct certauto__folder *folder
 	}
 	role_fact_set(job, "file", role, name.data);
 	if ((rc = certauto__pemfiles_content(&content, deployment, role, err)) < 0 ||
-		(rc = certauto__pemfiles_access(&access, deployment->target, role, err)) < 0)
+		(rc = kind_of(job)->access(&access, deployment->target, role, err)) < 0)
 		goto out;
 	if (is_stale(folder, name.data, &content, &access)) {
 		role_fact_set(job, ".stale", role, "yes");
@@ -135,7 +140,9 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 
 	(void)x;
 	certauto__fact_set(job, ".stale", NULL);
-	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, "directory", &error);
+	rc = kind_of(job)->ready != NULL ? kind_of(job)->ready(deployment_of(job), &error) : 0;
+	if (rc == 0)
+		rc = kind_of(job)->open(&folder, deployment_of(job), 0, &error);
 	for (role = CERTAUTO__PEMFILES_KEY; rc == 0 && role < CERTAUTO__PEMFILES_ROLES; role++)
 		rc = observe_role(job, &folder, role, &error);
 	certauto__folder_close(&folder);
@@ -150,13 +157,16 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 typedef int (*role_fn)(certauto_job *job, const struct certauto__folder *folder,
 	enum certauto__pemfiles_role role, certauto_error *err);
 
-static int for_each_role(certauto_job *job, certauto__exchange *x, const char *which, role_fn fn)
+static int in_folder(certauto_job *job, certauto__exchange *x, int make, const char *which,
+	role_fn fn)
 {
 	struct certauto__folder folder = CERTAUTO__FOLDER;
 	enum certauto__pemfiles_role role;
 	int rc;
 
-	rc = certauto__pemfiles_open(&folder, deployment_of(job)->target, "directory", &x->error);
+	rc = kind_of(job)->open(&folder, deployment_of(job), make, &x->error);
+	if (rc < 0 || folder.fd < 0)
+		return rc; /* no folder, no files */
 	for (role = CERTAUTO__PEMFILES_KEY; rc == 0 && role < CERTAUTO__PEMFILES_ROLES; role++) {
 		if (file_name(job, role) != NULL && role_fact(job, which, role) != NULL)
 			rc = fn(job, &folder, role, &x->error);
@@ -167,6 +177,11 @@ static int for_each_role(certauto_job *job, certauto__exchange *x, const char *w
 	return rc;
 }
 
+static int for_each_role(certauto_job *job, certauto__exchange *x, const char *which, role_fn fn)
+{
+	return in_folder(job, x, 0, which, fn);
+}
+
 static certauto__verdict ask_folder(certauto_job *job, certauto__exchange *x, const char *what,
 	certauto__call_fn call)
 {
@@ -175,7 +190,7 @@ static certauto__verdict ask_folder(certauto_job *job, certauto__exchange *x, co
 	x->method = what;
 	certauto__buffer_init(&x->url, CERTAUTO__HTTP_URL_MAX);
 	certauto__buffer_text_add(&x->url,
-		certauto__option_text(deployment_of(job)->target, "directory"));
+		certauto__option_text(deployment_of(job)->target, kind_of(job)->option));
 	return verdict;
 }
 
@@ -197,7 +212,7 @@ static int stage_role(certauto_job *job, const struct certauto__folder *folder,
 	int rc;
 
 	if ((rc = certauto__pemfiles_content(&content, deployment, role, err)) == 0 &&
-		(rc = certauto__pemfiles_access(&access, deployment->target, role, err)) == 0)
+		(rc = kind_of(job)->access(&access, deployment->target, role, err)) == 0)
 		rc = certauto__folder_write(folder,
 			with_prefix(name, sizeof(name), NEW_PREFIX, file_name(job, role)),
 			content.data != NULL ? content.data : "", content.len, &access, err);
@@ -207,7 +222,7 @@ static int stage_role(certauto_job *job, const struct certauto__folder *folder,
 
 static int stage_call(certauto_job *job, certauto__exchange *x)
 {
-	return for_each_role(job, x, ".stale", stage_role);
+	return in_folder(job, x, 1, ".stale", stage_role);
 }
 
 static certauto__verdict stage_ask(certauto_job *job, certauto__exchange *x)
@@ -237,9 +252,18 @@ static int clean_call(certauto_job *job, certauto__exchange *x)
 	return for_each_role(job, x, "changed", clean_role);
 }
 
+static int unstage_call(certauto_job *job, certauto__exchange *x)
+{
+	int rc = clean_call(job, x);
+
+	if (rc == 0 && kind_of(job)->left != NULL)
+		kind_of(job)->left(deployment_of(job));
+	return rc;
+}
+
 static certauto__verdict stage_undo(certauto_job *job, certauto__exchange *x)
 {
-	return ask_folder(job, x, "remove new files in", clean_call);
+	return ask_folder(job, x, "remove new files in", unstage_call);
 }
 
 /* ---- keep: a second name for each old file ---- */
@@ -276,28 +300,13 @@ static certauto__verdict keep_ask(certauto_job *job, certauto__exchange *x)
 	return ask_folder(job, x, "keep the old files in", keep_call);
 }
 
-static certauto__verdict ask_reload(certauto_job *job, certauto__exchange *x)
-{
-	const certauto_target *target = deployment_of(job)->target;
-	const certauto__list *argv = certauto__option_list(target, "reload");
-	certauto__verdict verdict = certauto__ask_proc(x);
-
-	x->method = "run";
-	x->timeout_ms = certauto__option_number(target, "timeout_ms");
-	certauto__buffer_init(&x->url, CERTAUTO__HTTP_URL_MAX);
-	certauto__buffer_text_add(&x->url, argv->items[0]);
-	if (certauto__list_copy(&x->argv, argv) < 0)
-		x->body.rc = CERTAUTO_ENOMEM; /* stops the sending */
-	return verdict;
-}
-
 /* Last step of the way back: the old files are there again, the server must read them. A program
  * that has failed with the new files is not asked twice: its server has not read them. */
 static certauto__verdict keep_undo(certauto_job *job, certauto__exchange *x)
 {
 	if (!certauto__fact_is(job, "reload", "due") && !certauto__fact_is(job, "reload", "done"))
 		return CERTAUTO__NEXT;
-	return ask_reload(job, x);
+	return kind_of(job)->reload(job, x);
 }
 
 /* ---- swap ---- */
@@ -322,8 +331,7 @@ static certauto__verdict swap_ask(certauto_job *job, certauto__exchange *x)
 	if (certauto__fact_own(job, ".stale") == NULL)
 		return CERTAUTO__NEXT;
 	certauto__fact_set(job, "swap", "begun");
-	if (certauto__option_list(deployment_of(job)->target, "reload")->n > 0)
-		certauto__fact_set(job, "reload", "due");
+	certauto__fact_set(job, "reload", "due");
 	return ask_folder(job, x, "replace files in", swap_call);
 }
 
@@ -360,10 +368,70 @@ static certauto__verdict swap_undo(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict reload_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (!certauto__fact_is(job, "reload", "due") ||
-		certauto__option_list(deployment_of(job)->target, "reload")->n == 0)
+	return certauto__fact_is(job, "reload", "due") ? kind_of(job)->reload(job, x)
+							: CERTAUTO__NEXT;
+}
+
+static certauto__verdict reload_read(certauto_job *job, certauto__exchange *x)
+{
+	return kind_of(job)->reloaded(job, x);
+}
+
+/* ---- tidy ---- */
+
+static int tidy_call(certauto_job *job, certauto__exchange *x)
+{
+	certauto__fact_set(job, "swap", NULL);
+	return for_each_role(job, x, "changed", clean_role);
+}
+
+static certauto__verdict tidy_ask(certauto_job *job, certauto__exchange *x)
+{
+	if (certauto__fact_own(job, "changed") == NULL)
 		return CERTAUTO__NEXT;
-	return ask_reload(job, x);
+	return ask_folder(job, x, "remove the old files' second names in", tidy_call);
+}
+
+const struct certauto__step certauto__pemfiles_steps[CERTAUTO__PEMFILES_STEPS] = {
+	{.name = "observe", .ask = observe_ask, .flags = CERTAUTO__READS},
+	{.name = "stage",
+		.ask = stage_ask,
+		.read = folder_read,
+		.undo = stage_undo,
+		.flags = CERTAUTO__ERRORS},
+	{.name = "keep",
+		.ask = keep_ask,
+		.read = folder_read,
+		.undo = keep_undo,
+		.flags = CERTAUTO__ERRORS},
+	{.name = "swap",
+		.ask = swap_ask,
+		.read = folder_read,
+		.undo = swap_undo,
+		.flags = CERTAUTO__ERRORS},
+	{.name = "reload", .ask = reload_ask, .read = reload_read, .flags = CERTAUTO__ERRORS},
+	CERTAUTO__STEP_PROVE,
+	{.name = "tidy", .ask = tidy_ask, .flags = CERTAUTO__COMMIT | CERTAUTO__OWED},
+};
+
+/* ---- the target files: a program of the administrator ---- */
+
+static certauto__verdict program_ask(certauto_job *job, certauto__exchange *x)
+{
+	const certauto_target *target = deployment_of(job)->target;
+	const certauto__list *argv = certauto__option_list(target, "reload");
+	certauto__verdict verdict;
+
+	if (argv->n == 0)
+		return CERTAUTO__NEXT;
+	verdict = certauto__ask_proc(x);
+	x->method = "run";
+	x->timeout_ms = certauto__option_number(target, "timeout_ms");
+	certauto__buffer_init(&x->url, CERTAUTO__HTTP_URL_MAX);
+	certauto__buffer_text_add(&x->url, argv->items[0]);
+	if (certauto__list_copy(&x->argv, argv) < 0)
+		x->body.rc = CERTAUTO_ENOMEM; /* stops the sending */
+	return verdict;
 }
 
 static certauto__verdict reload_failed(certauto_job *job, const certauto__exchange *x)
@@ -386,7 +454,7 @@ static certauto__verdict reload_failed(certauto_job *job, const certauto__exchan
 	return certauto__fail_with(job, &error);
 }
 
-static certauto__verdict reload_read(certauto_job *job, certauto__exchange *x)
+static certauto__verdict program_read(certauto_job *job, certauto__exchange *x)
 {
 	if (x->rc < 0) {
 		/* It never ran, or was ended by us in the middle of what it did. */
@@ -400,45 +468,23 @@ static certauto__verdict reload_read(certauto_job *job, certauto__exchange *x)
 	return CERTAUTO__NEXT;
 }
 
-/* ---- tidy ---- */
-
-static int tidy_call(certauto_job *job, certauto__exchange *x)
+static int directory_open(struct certauto__folder *out,
+	const struct certauto__deployment *deployment, int make, certauto_error *err)
 {
-	certauto__fact_set(job, "swap", NULL);
-	return for_each_role(job, x, "changed", clean_role);
+	(void)make; /* it is the administrator's */
+	return certauto__pemfiles_open(out, deployment->target, "directory", err);
 }
 
-static certauto__verdict tidy_ask(certauto_job *job, certauto__exchange *x)
-{
-	if (certauto__fact_own(job, "changed") == NULL)
-		return CERTAUTO__NEXT;
-	return ask_folder(job, x, "remove the old files' second names in", tidy_call);
-}
-
-static const struct certauto__step files_deploy_steps[] = {
-	{.name = "observe", .ask = observe_ask, .flags = CERTAUTO__READS},
-	{.name = "stage",
-		.ask = stage_ask,
-		.read = folder_read,
-		.undo = stage_undo,
-		.flags = CERTAUTO__ERRORS},
-	{.name = "keep",
-		.ask = keep_ask,
-		.read = folder_read,
-		.undo = keep_undo,
-		.flags = CERTAUTO__ERRORS},
-	{.name = "swap",
-		.ask = swap_ask,
-		.read = folder_read,
-		.undo = swap_undo,
-		.flags = CERTAUTO__ERRORS},
-	{.name = "reload", .ask = reload_ask, .read = reload_read, .flags = CERTAUTO__ERRORS},
-	CERTAUTO__STEP_PROVE,
-	{.name = "tidy", .ask = tidy_ask, .flags = CERTAUTO__COMMIT | CERTAUTO__OWED},
-};
-
-const struct certauto__table certauto__pemfiles_deploy = {
-	.name = "files-deploy",
-	.steps = files_deploy_steps,
-	.n_steps = sizeof(files_deploy_steps) / sizeof(files_deploy_steps[0]),
+const struct certauto__pemfiles_kind certauto__pemfiles_deploy = {
+	.table = {
+		.name = "files-deploy",
+		.steps = certauto__pemfiles_steps,
+		.n_steps = CERTAUTO__PEMFILES_STEPS,
+	},
+	.option = "directory",
+	.open = directory_open,
+	.name = certauto__pemfiles_name,
+	.access = certauto__pemfiles_access,
+	.reload = program_ask,
+	.reloaded = program_read,
 };

@@ -9,7 +9,9 @@
 extern const struct certauto__target_row certauto__target_avi;
 extern const struct certauto__target_row certauto__target_files;
 extern const struct certauto__target_row certauto__target_haproxy;
+extern const struct certauto__target_row certauto__target_hook;
 extern const struct certauto__target_row certauto__target_netscaler;
 extern const struct certauto__target_row certauto__target_nsx;
+extern const struct certauto__target_row certauto__target_rfc2136;
 
 #endif

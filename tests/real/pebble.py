@@ -126,9 +126,10 @@ class Pebble(Server):
         }
         if not sleep:
             env["PEBBLE_VA_NOSLEEP"] = "1"
+        dns_server = getattr(dns, "address", None) or f"127.0.0.1:{dns.port}"
         super().__init__(
             "pebble",
-            ["pebble", "-config", config_file, "-strict", "-dnsserver", f"127.0.0.1:{dns.port}"],
+            ["pebble", "-config", config_file, "-strict", "-dnsserver", dns_server],
             folder,
             env,
         )
