@@ -2,7 +2,7 @@
 #
 #   make                  build the library and the command
 #   make demo             certificates on a real HAProxy, from nothing (installs what is missing);
-#                         TARGET=netscaler: on a simulated NetScaler; TARGET=avi: a simulated Avi
+#                         TARGET=netscaler, avi, nsx, flexibleengine: on a simulated one of these
 #   make check            all tests, on real servers, and again under sanitizers (installs what is missing)
 #   make check-unit       unit tests alone
 #   make check-flow       the command against Pebble, HAProxy and nginx
@@ -61,6 +61,7 @@ mandir ?= $(PREFIX)/share/man
 docdir ?= $(PREFIX)/share/doc/certauto
 unitdir ?= $(PREFIX)/lib/systemd/system
 datadir ?= $(PREFIX)/share
+libexecdir ?= $(PREFIX)/libexec
 bashcompdir ?= $(PREFIX)/share/bash-completion/completions
 zshcompdir ?= $(PREFIX)/share/zsh/site-functions
 
@@ -117,6 +118,8 @@ MAN_PAGES := $(sort $(wildcard docs/man/*.[1-8]))
 UNIT_FILES := bindings/shell/certauto.service bindings/shell/certauto.timer
 CRON_FILE := bindings/shell/certauto.cron
 HOOK_FILE := bindings/shell/certauto-hooks.sh
+# For programs that want a hook to be a single path: the command under a name that tells the verb.
+HOOK_FACES := certbot-auth certbot-cleanup certbot-deploy dehydrated lego
 DOC_FILES := README.md CHANGELOG LICENSE $(sort $(wildcard docs/*.md docs/examples/*.c))
 DOC_TARGETS := $(sort $(wildcard docs/targets/*.md))
 INSTALLED_TEXTS := $(MAN_PAGES) $(UNIT_FILES) $(CRON_FILE) $(HOOK_FILE) $(DOC_FILES) $(DOC_TARGETS) pkgconfig/libcertauto.pc.in
@@ -225,7 +228,7 @@ CHECKS := lint check-headers check-build check-abi check-shell check-unit check-
 SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
 	UBSAN_OPTIONS=print_stacktrace=1
 
-DEMOS := haproxy netscaler avi
+DEMOS := haproxy netscaler avi nsx flexibleengine
 # What one shows besides the command.
 DEMO_OF_avi := python
 
@@ -294,7 +297,7 @@ deps:
 # Installation. Nothing is enabled: the service, the timer and the cron example wait for their user.
 install: $(SHARED) $(INSTALLED_COMMAND) $(OUT)/completion/bash $(OUT)/completion/zsh
 	$(Q)$(INSTALL) -d $(foreach dir,$(libdir) $(pkgconfigdir) $(bindir) $(includedir)/certauto/sys $(unitdir) \
-		$(datadir)/certauto $(bashcompdir) $(zshcompdir) \
+		$(datadir)/certauto $(libexecdir)/certauto $(bashcompdir) $(zshcompdir) \
 		$(docdir)/targets $(sort $(foreach page,$(MAN_PAGES),$(mandir)/man$(patsubst .%,%,$(suffix $(page))))),\
 		'$(DESTDIR)$(dir)')
 	$(Q)$(INSTALL) -m 644 $(SHARED) '$(DESTDIR)$(libdir)/$(LIBFILE)'
@@ -314,6 +317,8 @@ install: $(SHARED) $(INSTALLED_COMMAND) $(OUT)/completion/bash $(OUT)/completion
 	$(Q)$(INSTALL) -m 644 $(DOC_FILES) $(CRON_FILE) '$(DESTDIR)$(docdir)'
 	$(Q)$(INSTALL) -m 644 $(DOC_TARGETS) '$(DESTDIR)$(docdir)/targets'
 	$(Q)$(INSTALL) -m 644 $(HOOK_FILE) '$(DESTDIR)$(datadir)/certauto'
+	$(Q)for face in $(HOOK_FACES); do \
+		ln -sfr '$(DESTDIR)$(bindir)/certauto' '$(DESTDIR)$(libexecdir)/certauto/hook-'$$face || exit 1; done
 	$(Q)$(INSTALL) -m 644 $(OUT)/completion/bash '$(DESTDIR)$(bashcompdir)/certauto'
 	$(Q)$(INSTALL) -m 644 $(OUT)/completion/zsh '$(DESTDIR)$(zshcompdir)/_certauto'
 	$(if $(DESTDIR),,$(Q)ldconfig 2>/dev/null || echo 'the linker has to be told of $(libdir): ldconfig, or LD_LIBRARY_PATH')
@@ -322,6 +327,7 @@ uninstall:
 	$(Q)rm -f '$(DESTDIR)$(libdir)/$(LIBFILE)' '$(DESTDIR)$(libdir)/$(SONAME)' '$(DESTDIR)$(libdir)/libcertauto.so' \
 		'$(DESTDIR)$(bindir)/certauto' '$(DESTDIR)$(pkgconfigdir)/libcertauto.pc' \
 		'$(DESTDIR)$(datadir)/certauto/$(notdir $(HOOK_FILE))' \
+		$(foreach face,$(HOOK_FACES),'$(DESTDIR)$(libexecdir)/certauto/hook-$(face)') \
 		'$(DESTDIR)$(bashcompdir)/certauto' '$(DESTDIR)$(zshcompdir)/_certauto' \
 		$(foreach header,$(HEADERS:include/%=%),'$(DESTDIR)$(includedir)/$(header)') \
 		$(foreach page,$(MAN_PAGES),'$(DESTDIR)$(mandir)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page))') \
@@ -329,7 +335,7 @@ uninstall:
 		$(foreach text,$(DOC_FILES) $(CRON_FILE),'$(DESTDIR)$(docdir)/$(notdir $(text))') \
 		$(foreach text,$(DOC_TARGETS),'$(DESTDIR)$(docdir)/targets/$(notdir $(text))')
 	$(Q)for dir in '$(DESTDIR)$(includedir)/certauto/sys' '$(DESTDIR)$(includedir)/certauto' \
-		'$(DESTDIR)$(datadir)/certauto' '$(DESTDIR)$(docdir)/targets' '$(DESTDIR)$(docdir)'; do \
+		'$(DESTDIR)$(datadir)/certauto' '$(DESTDIR)$(libexecdir)/certauto' '$(DESTDIR)$(docdir)/targets' '$(DESTDIR)$(docdir)'; do \
 		[ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; done
 
 dist:

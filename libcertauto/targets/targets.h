@@ -8,6 +8,7 @@
 
 extern const struct certauto__target_row certauto__target_avi;
 extern const struct certauto__target_row certauto__target_files;
+extern const struct certauto__target_row certauto__target_flexibleengine;
 extern const struct certauto__target_row certauto__target_haproxy;
 extern const struct certauto__target_row certauto__target_hook;
 extern const struct certauto__target_row certauto__target_netscaler;

@@ -14,12 +14,16 @@ import zlib
 from real import haproxy, pki, tls
 from real.avi import VS, Controller
 from real.certauto import Certauto, write_config
+from real.flexibleengine import ZONE, Cloud
 from real.lab import Lab
 from real.netscaler import HTTP, Appliance
 from real.nginx import Nginx
+from real.nsx import ADDRESSES, Cluster
 from sim.avi import Avi
 from sim.ca import CA
+from sim.fe import Fe
 from sim.nitro import Nitro
+from sim.nsx import Nsx
 
 from .shim import NETWORK, Power, counted, environment
 
@@ -526,6 +530,146 @@ class RenewAvi(Renewal, IssueAvi):
     title = "renew-avi"
 
 
+class NsxFaultLab(FaultLab, Cluster):
+    """A cluster of simulated NSX Managers; the CA knows whom it can ask."""
+
+    def __init__(self, binary, shim):
+        super().__init__(binary, shim, self._make_nsx, validate=False)
+
+    def _make_nsx(self, _lab):
+        self.tls = self.ca
+        self.nsx = Nsx(
+            self.new_folder("nsx"), self.ca, restart_refused=0.0, restart_unavailable=0
+        )
+        self.nsx.http_port = 1
+        return self.nsx
+
+    def __enter__(self):
+        super().__enter__()
+        self.trust()
+        return self
+
+
+class IssueNsx(Case):
+    """From nothing to a certificate that three managers and the VIP present."""
+
+    title = "issue-nsx"
+
+    @staticmethod
+    def make_lab(binary, shim):
+        return NsxFaultLab(binary, shim)
+
+    def _configured(self):
+        self.names = [*self.names, *ADDRESSES]
+        shop = super()._configured()
+        with open(shop.config_file, encoding="utf-8") as file:
+            config = json.load(file)
+        webroot = os.path.join(self.tree, "web")
+        os.makedirs(webroot, exist_ok=True)
+        config["targets"]["web"] = {
+            "type": "files", "webroot": webroot, "challenge_check": "no"
+        }  # fmt: skip
+        config["certificates"]["shop"]["challenge"]["target"] = "web"
+        write_config(shop.config_file, config)
+        return shop
+
+    def prepare(self):
+        self.old = self.served()
+
+    def target(self):
+        return self.lab.target()
+
+    def served(self):
+        return self.lab.shown()
+
+    def check_struck(self):
+        """Each of them alone."""
+        new = None
+        for seen in self.lab.all_shown():
+            if seen != self.old:
+                new = new or fingerprint_of(self.current() + "/fullchain.pem")
+                check(seen == new, f"neither old nor new is presented: {seen}")
+
+    def check_target(self):
+        left = self.lab.left_over()
+        check(not left, f"on the managers: {left}")
+
+    def check_silence(self):
+        super().check_silence()
+        check("YWRtaW46" not in "\n".join(self.said), "the password was said")
+
+    def remove(self):
+        super().remove()
+        self.lab.reset()
+
+
+class RenewNsx(Renewal, IssueNsx):
+    """The renewal of what they present."""
+
+    title = "renew-nsx"
+
+
+class FeFaultLab(FaultLab, Cloud):
+    """The CA validates through the name servers of a simulated FlexibleEngine."""
+
+    def __init__(self, binary, shim):
+        super().__init__(binary, shim, self._make_fe, resolver=lambda name: self.fe.resolver(name))
+
+    def _make_fe(self, _lab):
+        self.tls = self.ca
+        self.fe = Fe(self.new_folder("fe"), self.ca, pending_s=0)
+        self.fe.http_port = 1
+        self.fe.zone(ZONE)
+        self.add_listener()
+        return self.fe
+
+
+class IssueFlexibleEngine(Case):
+    """From nothing to a certificate that a listener serves, by dns-01."""
+
+    title = "issue-flexibleengine"
+
+    @staticmethod
+    def make_lab(binary, shim):
+        return FeFaultLab(binary, shim)
+
+    def _configured(self):
+        shop = super()._configured()
+        with open(shop.config_file, encoding="utf-8") as file:
+            config = json.load(file)
+        config["certificates"]["shop"]["challenge"]["type"] = "dns-01"
+        write_config(shop.config_file, config)
+        return shop
+
+    def prepare(self):
+        self.old = self.served()
+
+    def target(self):
+        return self.lab.target(dns_check="no")
+
+    def served(self):
+        return self.lab.shown(self.name)
+
+    def check_target(self):
+        left = self.lab.left_over()
+        check(not left, f"in the cloud: {left}")
+        check(len(self.lab.own()) == 1, f"certificates: {self.lab.own()}")
+
+    def check_silence(self):
+        super().check_silence()
+        check(self.lab.fe.password not in "\n".join(self.said), "the password was said")
+
+    def remove(self):
+        super().remove()
+        self.lab.reset()
+
+
+class RenewFlexibleEngine(Renewal, IssueFlexibleEngine):
+    """The renewal of what it serves."""
+
+    title = "renew-flexibleengine"
+
+
 class RotateKey(IssueHaproxy):
     """The account is given another key: whichever counts afterwards, it is the one that is used."""
 
@@ -555,7 +699,7 @@ class RotateKey(IssueHaproxy):
 
 ALL = (
     IssueHaproxy, RenewHaproxy, RenewNginx, IssueNetscaler, RenewNetscaler, IssueAvi, RenewAvi,
-    RotateKey,
+    IssueNsx, RenewNsx, IssueFlexibleEngine, RenewFlexibleEngine, RotateKey,
 )  # fmt: skip
 CASES = {case.title: case for case in ALL}
 
