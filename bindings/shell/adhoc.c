@@ -360,6 +360,30 @@ int adhoc_target(struct shell *shell, const char *text, int bare, certauto_targe
 	return status;
 }
 
+static int use_store(struct shell *shell)
+{
+	certauto_store *store = NULL;
+	int rc = certauto_fleet_dup_store(&store, shell->fleet);
+
+	if (rc == 0)
+		rc = certauto_context_use_store(shell->cx, store);
+	certauto_store_free(store);
+	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+}
+
+int adhoc_with_store(struct shell *shell, const char *text, int is_first, certauto_target **out)
+{
+	int status = adhoc_target(shell, text, 0, out);
+
+	if (status == STATUS_DONE && is_first && strchr(text, ',') == NULL &&
+	    (status = use_store(shell)) != STATUS_DONE)
+		certauto_target_free(*out);
+	/* The next one brings its own. */
+	certauto_fleet_free(shell->fleet);
+	shell->fleet = NULL;
+	return status;
+}
+
 static int add_targets(struct adhoc *adhoc)
 {
 	const struct strings *given = &adhoc->shell->options.given[OPTION_TARGET];

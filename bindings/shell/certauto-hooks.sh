@@ -108,3 +108,38 @@ certauto_wait_served() (
 	echo "certauto: $where serves $served, not $wanted" >&2
 	return 1
 )
+
+# VERB [ARG...]: what the functions of acme.sh below ask for. Which target is saved where acme.sh
+# saves such things, so that its renewals know it too.
+_certauto_acme_sh() (
+	verb=$1
+	for name in CERTAUTO_TARGET CERTAUTO_CONFIG CERTAUTO_ENV_FILE; do
+		eval "value=\${$name-}"
+		if [ "$verb" = deploy ] && command -v _getdeployconf >/dev/null; then
+			_getdeployconf "$name"
+			eval "value=\${$name-}"
+			[ -z "$value" ] || _savedeployconf "$name" "$value"
+		elif [ "$verb" != deploy ] && command -v _readaccountconf_mutable >/dev/null; then
+			[ -n "$value" ] || value=$(_readaccountconf_mutable "$name") || :
+			[ -z "$value" ] || _saveaccountconf_mutable "$name" "$value"
+		fi
+		[ -z "$value" ] || export "$name=$value"
+	done
+	"${CERTAUTO:-certauto}" hook acme-sh "$@"
+)
+
+# FULLDOMAIN VALUE: the DNS hook of acme.sh (--dns dns_certauto), with this file in its dnsapi
+# folder as dns_certauto.sh.
+dns_certauto_add() {
+	_certauto_acme_sh add "$@"
+}
+
+dns_certauto_rm() {
+	_certauto_acme_sh rm "$@"
+}
+
+# DOMAIN KEYFILE CERTFILE CAFILE FULLCHAINFILE: its deploy hook (--deploy-hook certauto), with this
+# file in its deploy folder as certauto.sh.
+certauto_deploy() {
+	_certauto_acme_sh deploy "$@"
+}

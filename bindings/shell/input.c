@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 10000 /* with whoever writes into a pipe */
+#define CERT_MAX (1024 * 1024)
 
 /* May it be read again? A pipe may have nothing in it yet: --csr <(openssl req ...). */
 static int may_retry(int fd)
@@ -59,4 +60,28 @@ int input_read(const struct shell *shell, struct text *out, const char *option, 
 	else if (out->len == 0)
 		status = say_usage(shell, "--%s: %s is empty", option, path);
 	return status;
+}
+
+/* A file that cannot be used is a mistake of whoever named it. */
+int input_cert(struct shell *shell, certauto_chain **out, const char *option, const char *path)
+{
+	struct text data = {0}, where = {0};
+	int status = input_read(shell, &data, option, path, CERT_MAX);
+
+	text_printf(&where, "--%s %s", option, path);
+	if (status == STATUS_DONE && certauto_chain_parse(out, shell->cx,
+			(const unsigned char *)text_of(&data), data.len) < 0)
+		status = say_config_failure(shell, text_of(&where), NULL);
+	text_free(&data);
+	text_free(&where);
+	return status;
+}
+
+int input_key(struct shell *shell, certauto_key **out)
+{
+	const char *path = option_value(&shell->options, OPTION_KEY);
+
+	if (path == NULL || certauto_key_load(out, shell->cx, path) == 0)
+		return STATUS_DONE;
+	return say_config_failure(shell, "--key", NULL);
 }

@@ -15,5 +15,8 @@ int input_load(struct text *out, const char *path, size_t max);
  * it. */
 int input_read(const struct shell *shell, struct text *out, const char *option, const char *path,
 	size_t max);
+/* Certificates of a file; and the key of the file that --key names, if it does. The same. */
+int input_cert(struct shell *shell, certauto_chain **out, const char *option, const char *path);
+int input_key(struct shell *shell, certauto_key **out);
 
 #endif

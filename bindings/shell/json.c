@@ -260,6 +260,13 @@ int64_t json_number(const struct json *object, const char *name)
 	return member != NULL && member->type == JSON_NUMBER ? strtoll(member->text, NULL, 10) : 0;
 }
 
+int json_is_true(const struct json *object, const char *name)
+{
+	const struct json *member = json_get(object, name);
+
+	return member != NULL && member->type == JSON_BOOLEAN && strcmp(member->text, "true") == 0;
+}
+
 const struct json *json_first(const struct json *json)
 {
 	return json != NULL ? json->first : NULL;

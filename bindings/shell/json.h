@@ -26,6 +26,7 @@ void json_free(struct json *json); /* NULL is fine */
 const struct json *json_get(const struct json *object, const char *name);
 const char *json_text(const struct json *object, const char *name); /* a string's; else NULL */
 int64_t json_number(const struct json *object, const char *name);   /* else 0 */
+int json_is_true(const struct json *object, const char *name);      /* a boolean's */
 const struct json *json_first(const struct json *json);                   /* its first item; NULL */
 const char *json_text_or(const struct json *object, const char *name, const char *otherwise);
 

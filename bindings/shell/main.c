@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "adhoc.h"
+#include "hook.h"
 #include "progress.h"
 #include "shell.h"
 
@@ -290,13 +291,15 @@ static int run(struct shell *shell, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct shell shell;
+	char **face = hook_argv(&argc, argv);
 	int status;
 
 	memset(&shell, 0, sizeof(shell));
-	status = run(&shell, argc, argv);
+	status = run(&shell, argc, face != NULL ? face : argv);
 	signal_cx = NULL;
 	certauto_fleet_free(shell.fleet);
 	certauto_context_free(shell.cx);
 	options_free(&shell.options);
+	free(face);
 	return say_end(status);
 }

@@ -79,6 +79,13 @@ const struct option_row option_rows[OPTION_COUNT] = {
 		"write it there instead of to standard output"},
 	[OPTION_KEY_OUT] = {"key-out", 0, 0, "FILE", VALUE_FILE,
 		"write the new key there, mode 0600"},
+	[OPTION_VERIFY] = {"verify", 0, 0, NULL, VALUE_ANY, "print what is in the certificates"},
+	[OPTION_ROOT] = {"root", 0, 0, NULL, VALUE_ANY,
+		"the root of the chain alone, which clients are to trust"},
+	[OPTION_OPS_MANAGER] = {"ops-manager", 0, 0, NULL, VALUE_ANY,
+		"the root as JSON for Ops Manager: its field NSX Manager CA Cert"},
+	[OPTION_ENV_FILE] = {"env-file", 0, 0, "FILE", VALUE_FILE,
+		"NAME=VALUE lines, taken into the environment where they are not set there"},
 };
 
 void strings_add(struct strings *strings, const char *item)
@@ -179,6 +186,12 @@ static int parse_letters(struct options *options, char ***next, struct text *why
 	return 0;
 }
 
+/* What others give their hooks may begin with a dash: a token of ACME does, one time in 64. */
+static int is_for_hook(const struct strings *operands)
+{
+	return operands->n >= 3 && strcmp(operands->items[0], "hook") == 0;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct text *why)
 {
 	char **next = argv + (argc > 0);
@@ -187,6 +200,7 @@ int options_parse(struct options *options, int argc, char **argv, struct text *w
 	while (*next != NULL && rc == 0) {
 		if (only_operands || (*next)[0] != '-' || (*next)[1] == '\0') {
 			strings_add(&options->operands, *next++);
+			only_operands |= is_for_hook(&options->operands);
 		} else if (strcmp(*next, "--") == 0) {
 			only_operands = 1;
 			next++;

@@ -53,6 +53,12 @@ enum option_id {
 	OPTION_DAYS,
 	OPTION_OUT,
 	OPTION_KEY_OUT,
+	OPTION_VERIFY,
+	/* of export */
+	OPTION_ROOT,
+	OPTION_OPS_MANAGER,
+	/* of hook */
+	OPTION_ENV_FILE,
 	OPTION_COUNT
 };
 
@@ -133,7 +139,8 @@ struct text;
 
 void strings_add(struct strings *strings, const char *item);
 void strings_drop(struct strings *strings, size_t n); /* the first n */
-/* Takes argv apart, whose strings stay borrowed. 0, or -1 and what is wrong with it in why. */
+/* Takes argv apart, whose strings stay borrowed; all that comes behind "hook", whose and what for
+ * is an operand. 0, or -1 and what is wrong with it in why. */
 int options_parse(struct options *options, int argc, char **argv, struct text *why);
 void options_free(struct options *options);
 

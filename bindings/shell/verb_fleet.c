@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "certs.h"
+#include "input.h"
 #include "json.h"
 #include "moment.h"
 #include "results.h"
@@ -275,10 +277,56 @@ int run_renew(struct shell *shell)
 	return run_job(shell, "renewed");
 }
 
+/* ---- deploy of what is in a file ---- */
+
+static int check_file_form(const struct shell *shell)
+{
+	static const enum option_id uses[] = {OPTION_CERT, OPTION_KEY, OPTION_TARGET, OPTION_NAME,
+		OPTION_CONFIG, OPTION_TIMEOUT};
+	option_set others = options_given(&shell->options) & shell->verb->options;
+	size_t i;
+
+	for (i = 0; i < sizeof(uses) / sizeof(*uses); i++)
+		others &= ~OPTION_BIT(uses[i]);
+	if (shell->options.operands.n > 0)
+		return say_usage(
+			shell, "--cert FILE and the NAME of a certificate exclude each other");
+	if (!option_given(&shell->options, OPTION_TARGET))
+		return say_usage(shell, "--cert FILE needs --target: where it is to be deployed");
+	if (shell->options.given[OPTION_KEY].n > 1)
+		return say_usage(shell, "--key is given twice");
+	for (i = 0; i < OPTION_COUNT; i++)
+		if ((others & OPTION_BIT(i)) != 0)
+			return say_usage(
+				shell, "--%s has no use with --cert", option_rows[i].name);
+	return STATUS_DONE;
+}
+
+static int deploy_file(struct shell *shell)
+{
+	struct results results = {0};
+	certauto_chain *chain = NULL;
+	certauto_key *key = NULL;
+	int status;
+
+	if ((status = check_file_form(shell)) == STATUS_DONE &&
+	    (status = shell_open(shell)) == STATUS_DONE &&
+	    (status = input_cert(shell, &chain, "cert",
+		     option_value(&shell->options, OPTION_CERT))) == STATUS_DONE &&
+	    (status = input_key(shell, &key)) == STATUS_DONE &&
+	    (status = certs_deploy(shell, &results, chain, key)) == STATUS_DONE)
+		status = results_say_own(shell, &results);
+	certauto_key_free(key);
+	certauto_chain_free(chain);
+	return status;
+}
+
 int run_deploy(struct shell *shell)
 {
 	int status;
 
+	if (option_given(&shell->options, OPTION_CERT))
+		return deploy_file(shell);
 	if ((status = shell_open_fleet(shell)) != STATUS_DONE ||
 	    (status = check_certificates(shell)) != STATUS_DONE)
 		return status;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* certauto csr, certauto self-signed: what needs no CA; and no network, but for a key that a target
- * makes. */
+/* certauto csr, certauto self-signed: what needs no CA; and no network, but for targets that make a
+ * key or get the certificate. */
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "adhoc.h"
+#include "certs.h"
 #include "output.h"
 #include "results.h"
 #include "shell.h"
@@ -200,8 +201,28 @@ static int make_request(struct request *request)
 	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
 }
 
-/* The key first: a certificate without its key is of no use to anybody. */
-static int write_both(struct request *request, const unsigned char *pem, size_t len)
+/* What self-signed does beyond that; the certificate is in its file. */
+static int look_and_deploy(struct request *request, certauto_chain *chain, struct results *results)
+{
+	struct shell *shell = request->shell;
+	struct text text = {0};
+	struct json *details;
+
+	if (option_given(&shell->options, OPTION_VERIFY)) {
+		if ((details = certs_details(shell, chain)) == NULL)
+			return STATUS_FAILED;
+		certs_describe(&text, details);
+		say(&text);
+		json_free(details);
+		text_free(&text);
+	}
+	return certs_deploy(shell, results, chain, request->key);
+}
+
+/* The key first: a certificate without its key is of no use to anybody. chain: NULL for a
+ * request. */
+static int write_both(struct request *request, const unsigned char *pem, size_t len,
+	certauto_chain *chain)
 {
 	struct results results = {0};
 	struct text text = {0};
@@ -219,6 +240,9 @@ static int write_both(struct request *request, const unsigned char *pem, size_t 
 		return STATUS_FAILED;
 	results_add(&results, request->shell, request->names.items[0],
 		request->key != NULL ? certauto_key_type(request->key) : key_type(request), 0);
+	if (chain != NULL &&
+	    (status = look_and_deploy(request, chain, &results)) != STATUS_DONE)
+		return status;
 	return results_say_own(request->shell, &results);
 }
 
@@ -296,11 +320,31 @@ int run_csr(struct shell *shell)
 	status = by_target ? make_on_target(&request) : make_request(&request);
 	if (status == STATUS_DONE) {
 		rc = certauto_csr_format(&pem, &len, request.csr);
-		status = rc == 0 ? write_both(&request, pem, len) : say_failure(shell, rc);
+		status = rc == 0 ? write_both(&request, pem, len, NULL) : say_failure(shell, rc);
 	}
 	certauto_mem_free(pem);
 	request_free(&request);
 	return status;
+}
+
+/* A certificate that is to be used is one that is kept. */
+static int check_uses(const struct shell *shell)
+{
+	static const enum option_id uses[] = {OPTION_TARGET, OPTION_VERIFY};
+	const struct options *options = &shell->options;
+	size_t i;
+
+	for (i = 0; i < sizeof(uses) / sizeof(*uses); i++)
+		if (option_given(options, uses[i]) && !option_given(options, OPTION_OUT))
+			return say_usage(
+				shell, "--%s needs --out FILE", option_rows[uses[i]].name);
+	if (shell->json && option_given(options, OPTION_VERIFY))
+		return say_usage(shell,
+			"--verify is for people here; as JSON: certauto export --cert FILE "
+			"--verify");
+	if (option_given(options, OPTION_NAME) && !option_given(options, OPTION_TARGET))
+		return say_usage(shell, "--name has a use with --target only");
+	return STATUS_DONE;
 }
 
 static int get_days(const struct shell *shell, int *out)
@@ -325,6 +369,7 @@ int run_self_signed(struct shell *shell)
 	int rc, days, status;
 
 	if ((status = get_days(shell, &days)) != STATUS_DONE ||
+	    (status = check_uses(shell)) != STATUS_DONE ||
 	    (status = make_request(&request)) != STATUS_DONE)
 		goto out;
 	if ((rc = certauto_chain_new_self_signed(&chain, request.key, request.csr,
@@ -332,7 +377,7 @@ int run_self_signed(struct shell *shell)
 		(rc = certauto_chain_format(&pem, &len, chain, CERTAUTO_CHAIN_LEAF)) < 0)
 		status = say_failure(shell, rc);
 	else
-		status = write_both(&request, pem, len);
+		status = write_both(&request, pem, len, chain);
 out:
 	certauto_mem_free(pem);
 	certauto_chain_free(chain);

@@ -8,8 +8,6 @@
 #include "results.h"
 #include "shell.h"
 
-#define CERT_MAX (1024 * 1024)
-
 static const struct {
 	const char *name;
 	int reason;
@@ -108,30 +106,6 @@ static int open_account(certauto_account **out, struct shell *shell)
 	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
 }
 
-/* A file that cannot be used is a mistake of whoever named it. */
-static int load_cert(certauto_chain **out, struct shell *shell, const char *path)
-{
-	struct text data = {0}, where = {0};
-	int status = input_read(shell, &data, "cert", path, CERT_MAX);
-
-	text_printf(&where, "--cert %s", path);
-	if (status == STATUS_DONE && certauto_chain_parse(out, shell->cx,
-			(const unsigned char *)text_of(&data), data.len) < 0)
-		status = say_config_failure(shell, text_of(&where), NULL);
-	text_free(&data);
-	text_free(&where);
-	return status;
-}
-
-static int load_key(certauto_key **out, struct shell *shell)
-{
-	const char *path = option_value(&shell->options, OPTION_KEY);
-
-	if (path == NULL || certauto_key_load(out, shell->cx, path) == 0)
-		return STATUS_DONE;
-	return say_config_failure(shell, "--key", NULL);
-}
-
 static int revoke_file(struct shell *shell, const char *path, int reason)
 {
 	struct results results = {0};
@@ -143,8 +117,8 @@ static int revoke_file(struct shell *shell, const char *path, int reason)
 	int rc, status;
 
 	if ((status = open_account(&account, shell)) != STATUS_DONE ||
-	    (status = load_cert(&chain, shell, path)) != STATUS_DONE ||
-	    (status = load_key(&key, shell)) != STATUS_DONE)
+	    (status = input_cert(shell, &chain, "cert", path)) != STATUS_DONE ||
+	    (status = input_key(shell, &key)) != STATUS_DONE)
 		goto out;
 	rc = certauto_account_start_revoke(
 		&job, account, chain, key, reason, shell_timeout_ms(shell));

@@ -18,6 +18,16 @@
 	(OPTION_BIT(OPTION_KEY) | OPTION_BIT(OPTION_SUBJECT) | OPTION_BIT(OPTION_OUT) | \
 		OPTION_BIT(OPTION_KEY_OUT) | OPTION_BIT(OPTION_FORCE))
 
+#define HOOK_OPTIONS \
+	(OPTIONS_NETWORK | OPTION_BIT(OPTION_TARGET) | OPTION_BIT(OPTION_ENV_FILE))
+#define HOOK_DEPLOY_OPTIONS (HOOK_OPTIONS | OPTION_BIT(OPTION_NAME))
+
+#define HOOK_TARGETS \
+	"CERTAUTO_TARGET, or --target, is the target: names of the configuration with " \
+	"blanks between them, or a type and its options. CERTAUTO_CONFIG, or -c, is the " \
+	"configuration. These variables, and those the options point to, may be in a file " \
+	"(--env-file, or CERTAUTO_ENV_FILE). Options come before what the client gives."
+
 #define WITHOUT_FILE \
 	"Without a configuration file, --server, --state, --domain and --target " \
 	"say what one would say. The certificate is called after its first domain " \
@@ -44,10 +54,15 @@ const struct verb verbs[] = {
 		"due before that time, such as the end of a freeze. Meant to be run "
 		"daily.\n" WITHOUT_FILE,
 		RENEW_OPTIONS, -1, VALUE_CERTIFICATE, run_renew},
-	{"deploy", "[NAME...]", "deploy what is issued, without asking the CA",
+	{"deploy", "[NAME...] | --cert FILE --target TARGET",
+		"deploy what is issued, without asking the CA",
 		"Takes the current certificates to their targets again and proves that they are "
-		"served.\n" WITHOUT_FILE,
-		DEPLOY_OPTIONS, -1, VALUE_CERTIFICATE, run_deploy},
+		"served.\n"
+		"With --cert FILE it is the certificate in a file, with its key in --key FILE "
+		"(left out where the target has it), that each --target gets: a type and its "
+		"options, or the name of a target of the configuration. --name is what it is "
+		"called there.\n" WITHOUT_FILE,
+		DEPLOY_OPTIONS | OPTION_BIT(OPTION_CERT), -1, VALUE_CERTIFICATE, run_deploy},
 	{"plan", "[NAME...]", "say what renew would do now, and why",
 		"Reads the state directory; asks neither the CA nor a target.",
 		OPTIONS_NETWORK | PLAN_OPTIONS, -1, VALUE_CERTIFICATE, run_plan},
@@ -128,10 +143,53 @@ const struct verb verbs[] = {
 		0, VALUE_ANY, run_csr},
 	{"self-signed", "--cn NAME | --san NAME...", "make a self-signed certificate",
 		"--key is the file of an existing key, or a type: then a key is made and written "
-		"to --key-out. Files that exist are not overwritten without --force.",
+		"to --key-out. Files that exist are not overwritten without --force. --verify "
+		"prints what is in it, and each --target gets it as deploy --cert would do it, "
+		"by --name (default: the first name).",
 		PKI_OPTIONS | OPTION_BIT(OPTION_CN) | OPTION_BIT(OPTION_SAN) |
-			OPTION_BIT(OPTION_DAYS),
+			OPTION_BIT(OPTION_DAYS) | OPTION_BIT(OPTION_VERIFY) |
+			OPTION_BIT(OPTION_TARGET) | OPTION_BIT(OPTION_NAME) | OPTIONS_NETWORK,
 		0, VALUE_ANY, run_self_signed},
+	{"export", "NAME | --cert FILE", "print a certificate with its chain, or its root",
+		"The current certificate NAME of the configuration (of the type --key, where it "
+		"has several keys), or the one in a file. --root is for those who are to trust "
+		"it: the certificate at the end of the chain that has signed itself. CAs often "
+		"leave it out; then --ca-file names a file in which it is looked for.\n"
+		"--ops-manager makes of it what Ops Manager takes as properties of a tile, and "
+		"has it verify certificates: the certificate would have no effect without.\n"
+		"--verify prints what is in the certificates, for people or as JSON; with --out "
+		"they are written as well.",
+		OPTIONS_NETWORK | OPTION_BIT(OPTION_CERT) | OPTION_BIT(OPTION_KEY) |
+			OPTION_BIT(OPTION_CA_FILE) | OPTION_BIT(OPTION_ROOT) |
+			OPTION_BIT(OPTION_OPS_MANAGER) | OPTION_BIT(OPTION_VERIFY) |
+			OPTION_BIT(OPTION_OUT) | OPTION_BIT(OPTION_FORCE),
+		1, VALUE_CERTIFICATE, run_export},
+	{"hook certbot-auth", "", "answer a challenge for certbot: --manual-auth-hook",
+		"Takes name, token and value from the variables CERTBOT_...: http-01 where there "
+		"is a token, else dns-01.\n" HOOK_TARGETS,
+		HOOK_OPTIONS, 0, VALUE_ANY, run_hook_certbot_auth},
+	{"hook certbot-cleanup", "", "take an answer back: --manual-cleanup-hook",
+		HOOK_TARGETS, HOOK_OPTIONS, 0, VALUE_ANY, run_hook_certbot_cleanup},
+	{"hook certbot-deploy", "[FOLDER...]", "deploy what certbot has renewed: --deploy-hook",
+		"Deploys the certificate in RENEWED_LINEAGE to every target that takes one, and "
+		"proves that it is served. certbot does not call again when that fails: with "
+		"each FOLDER such as /etc/letsencrypt/live/NAME, it is done at any time, and "
+		"changes nothing where all is in order.\n" HOOK_TARGETS,
+		HOOK_DEPLOY_OPTIONS, -1, VALUE_DIRECTORY, run_hook_certbot_deploy},
+	{"hook dehydrated", "OPERATION [ARGUMENT...]", "be the HOOK of dehydrated",
+		"Serves all its operations, with HOOK_CHAIN or without: answers challenges, "
+		"deploys, and deploys again at unchanged_cert what was not. Operations that need "
+		"nothing, and those that are not known, do nothing. With "
+		"CERTAUTO_KEY_BY_TARGET=yes the target makes the key.\n" HOOK_TARGETS,
+		HOOK_DEPLOY_OPTIONS, -1, VALUE_ANY, run_hook_dehydrated},
+	{"hook lego", "present|cleanup FQDN VALUE | deploy",
+		"be the program of lego's provider exec, and its hook",
+		"present and cleanup answer dns-01, with EXEC_MODE=RAW too; deploy is for "
+		"--run-hook, --renew-hook and --deploy-hook.\n" HOOK_TARGETS,
+		HOOK_DEPLOY_OPTIONS, -1, VALUE_ANY, run_hook_lego},
+	{"hook acme-sh", "add|rm NAME VALUE | deploy NAME KEY CERT CA FULLCHAIN",
+		"do what acme.sh's functions of certauto-hooks(7) ask for", HOOK_TARGETS,
+		HOOK_DEPLOY_OPTIONS, -1, VALUE_ANY, run_hook_acme_sh},
 	{"json", "PATH [FIELD...]", "print values of a JSON document, for scripts",
 		"Reads the document, such as certauto --json prints, from standard input. PATH has "
 		"names, or places of a list counted from 0, with dots between; * stands for all. "
@@ -234,7 +292,7 @@ static void add_overview(struct text *out)
 		"it back if it is not.\n\n");
 	for (verb = verbs; verb->name != NULL; verb++) {
 		text_add(out, "  ");
-		text_pad(out, verb->name, 20);
+		text_pad(out, verb->name, 22);
 		text_printf(out, "%s\n", verb->summary);
 	}
 	text_add(out, "\nOptions of every verb, before or after it (certauto help VERB lists "

@@ -59,6 +59,14 @@ CERTAUTO_API const char *certauto_chain_issuer(const certauto_chain *chain);
 CERTAUTO_API int64_t certauto_chain_not_before_at(const certauto_chain *chain);
 CERTAUTO_API int64_t certauto_chain_not_after_at(const certauto_chain *chain);
 
+/** What there is to know of each certificate, as JSON: a list, leaf first, of objects with subject,
+ *  issuer, serial, names, not_before, not_after (seconds since 1970 UTC), ca (null: it does not
+ *  say), key, key_bits, signature, sha256, pin ("sha256//...", of the public key), self_signed and
+ *  signed_by_next (whether the one that follows has signed it; null for the last). *out belongs to
+ *  the caller (certauto_mem_free()). No I/O.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_chain_dup_details(char **out,
+	const certauto_chain *chain);
+
 /** The context; borrowed.  @since 0.1 */
 CERTAUTO_API certauto_context *certauto_chain_context(const certauto_chain *chain);
 

@@ -50,7 +50,7 @@ def test_docs__the_lab_answers_challenges_by_the_same_rule(lab):
         assert rule.replace("/etc/haproxy/acme.map", lab.haproxy.map) in file.read()
 
 
-@pytest.mark.parametrize("device", ["netscaler", "avi"])
+@pytest.mark.parametrize("device", ["netscaler", "avi", "flexibleengine", "nsx"])
 def test_docs__the_configuration_for_a_device_is_accepted(binary, tmp_path, device):
     password = tmp_path / "password"
     password.write_text("secret\n")
@@ -59,7 +59,7 @@ def test_docs__the_configuration_for_a_device_is_accepted(binary, tmp_path, devi
     whole, *parts = re.findall(r"```json\n(.*?)```", page, re.S)
     part = next(part for part in parts if part.startswith('"deploy"'))
     for text in (whole, whole.replace('"deploy": ["edge"]', part.strip())):
-        text = text.replace(f"/etc/certauto/{device}.password", str(password))
+        text = re.sub(r'("file": )"[^"]+"', rf'\1"{password}"', text)
         text = text.replace(f"/etc/certauto/{device}-ca.pem", str(tmp_path / "ca.pem"))
         config = json.loads(text)
         config["state"] = str(tmp_path / "state")
@@ -73,7 +73,7 @@ def test_docs__the_configuration_for_a_device_is_accepted(binary, tmp_path, devi
 
 
 def test_docs__every_option_is_on_the_page(binary):
-    for kind in ("haproxy", "files", "netscaler", "avi"):
+    for kind in ("haproxy", "files", "netscaler", "avi", "flexibleengine", "nsx"):
         with open(
             os.path.join(os.path.dirname(TESTS), "docs", "targets", kind + ".md"), encoding="utf-8"
         ) as file:

@@ -32,6 +32,7 @@ check_files() {
 		lib/systemd/system/certauto.timer share/doc/certauto/README.md \
 		share/doc/certauto/certauto.cron share/doc/certauto/targets/haproxy.md \
 		share/man/man7/certauto-hooks.7 share/certauto/certauto-hooks.sh \
+		libexec/certauto/hook-dehydrated libexec/certauto/hook-certbot-deploy \
 		share/bash-completion/completions/certauto share/zsh/site-functions/_certauto; do
 		there "/usr/$file"
 	done
@@ -53,6 +54,8 @@ check_command() {
 	[[ $dynamic == *'[libcertauto.so.0]'* ]] || fail "the command does not use libcertauto.so.0"
 	[[ $(readelf -d "$stage/usr/lib/libcertauto.so.0") == *'soname: [libcertauto.so.0]'* ]] || fail "soname"
 	LD_LIBRARY_PATH=$stage/usr/lib "$stage/usr/bin/certauto" version >/dev/null || fail "the command does not run"
+	LD_LIBRARY_PATH=$stage/usr/lib "$stage/usr/libexec/certauto/hook-dehydrated" no_such_operation ||
+		fail "the hook of dehydrated does not run"
 	for file in bash-completion/completions/certauto zsh/site-functions/_certauto; do
 		LD_LIBRARY_PATH=$stage/usr/lib "$stage/usr/bin/certauto" completion "${file%%[-/]*}" |
 			cmp - "$stage/usr/share/$file" || fail "$file is not what the command prints"

@@ -72,6 +72,9 @@ def test_chain__parts_and_checks(cx):
     assert chain.pem(ChainPart.INTERMEDIATES) == b"" and chain.leaf() == chain.pem()
     assert bool(chain) and len(chain) == 1 and chain.issuer
     assert cx.chain_from(chain.pem()).fingerprint == chain.fingerprint
+    (details,) = chain.details()
+    assert details["self_signed"] is True and details["ca"] is False
+    assert details["sha256"] == chain.fingerprint and details["names"] == chain.names
     chain.check(key, "www.example.org")
     with pytest.raises(certauto.Certificate):
         chain.check(key, ["other.example.org"])

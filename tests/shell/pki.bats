@@ -198,3 +198,183 @@ same_key() {
 	ended 2
 	complains dusk disk
 }
+
+# ---- what is in it, for whom it is ----
+
+nsx_certificate() {
+	certauto self-signed --cn 192.0.2.10 --subject "C=US, ST=California, L=CA, O=NSX" \
+		--san DNS:nsx.example.org,IP:192.0.2.10 --key rsa-2048 --key-out nsx.key \
+		--out nsx.pem "$@"
+}
+
+@test "self-signed: as openssl would make it from a configuration file" {
+	nsx_certificate
+	ended 0
+	[ "$(openssl x509 -noout -subject -nameopt RFC2253 -in nsx.pem)" = \
+		"subject=CN=192.0.2.10,O=NSX,L=CA,ST=California,C=US" ]
+	text=$(cert_text nsx.pem)
+	[[ $text == *"DNS:nsx.example.org, IP Address:192.0.2.10"* ]]
+	[[ $text == *CA:FALSE* ]]
+	[[ $text == *sha256WithRSAEncryption* ]]
+	[[ $text == *"(2048 bit)"* ]]
+}
+
+@test "self-signed --verify: tells what openssl tells" {
+	nsx_certificate --verify
+	ended 0
+	openssl=$(openssl x509 -noout -serial -fingerprint -sha256 -in nsx.pem | tr -d : |
+		tr A-F a-f | sed 's/.*=//')
+	for one in $openssl CA:FALSE "RSA, 2048 bits" "RSA with SHA-256" "CN=192.0.2.10" \
+		"O=NSX" "nsx.example.org, 192.0.2.10" "signed itself" "sha256//"; do
+		grep -qF -- "$one" out || fail_run "not told: $one"
+	done
+	nsx_certificate --verify --json --force
+	ended 2
+	json '"export" in top["error"]["message"]'
+	certauto self-signed --cn a.example.org --key-out key.pem --verify
+	ended 2
+	complains --out
+}
+
+@test "export --verify: a file, its chain, what has expired" {
+	nsx_certificate
+	certauto export --cert nsx.pem --verify
+	ended 0
+	cp out told
+	grep -q "CA  *CA:FALSE" told
+	refute grep -q EXPIRED told
+	certauto export --cert nsx.pem --verify --json
+	ended 0
+	json 'top["verb"] == "export" and [(one["ca"], one["key"], one["key_bits"],
+		one["self_signed"], one["signed_by_next"], one["names"])
+		for one in top["certificates"]] ==
+		[(False, "RSA", 2048, True, None, ["nsx.example.org", "192.0.2.10"])]'
+}
+
+# root.pem, and leaf.pem with an intermediate, which root.pem has signed.
+chain_of_three() {
+	cat >openssl.cnf <<-'END'
+		[req]
+		distinguished_name = dn
+		[dn]
+		[ca]
+		basicConstraints = critical,CA:TRUE
+		[leaf]
+		basicConstraints = CA:FALSE
+		subjectAltName = DNS:leaf.example.org
+	END
+	for one in root intermediate leaf; do
+		openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+			-keyout "$one.key" -out "$one.csr" -subj "/CN=$one" -config openssl.cnf
+	done 2>/dev/null
+	openssl x509 -req -in root.csr -signkey root.key -out root.pem -days 3 \
+		-extfile openssl.cnf -extensions ca 2>/dev/null
+	openssl x509 -req -in intermediate.csr -CA root.pem -CAkey root.key -CAcreateserial \
+		-out intermediate.pem -days 3 -extfile openssl.cnf -extensions ca 2>/dev/null
+	openssl x509 -req -in leaf.csr -CA intermediate.pem -CAkey intermediate.key \
+		-CAcreateserial -out one.pem -days 3 -extfile openssl.cnf -extensions leaf \
+		2>/dev/null
+	cat one.pem intermediate.pem >leaf.pem
+}
+
+@test "export: the chain, its root, from a file where it is not there" {
+	chain_of_three
+	certauto export --cert leaf.pem
+	ended 0
+	cmp out leaf.pem
+	certauto export --cert leaf.pem --root
+	ended 2
+	complains CN=root --ca-file
+	nsx_certificate
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout o.key \
+		-subj /CN=root -days 3 -out other.pem 2>/dev/null
+	cat nsx.pem other.pem intermediate.pem >bundle.pem
+	certauto export --cert leaf.pem --root --ca-file bundle.pem
+	ended 2
+	complains bundle.pem
+	cat root.pem >>bundle.pem
+	certauto export --cert leaf.pem --root --ca-file bundle.pem --out found.pem
+	ended 0
+	cmp found.pem root.pem
+	cat leaf.pem root.pem >whole.pem
+	certauto export --cert whole.pem --root
+	ended 0
+	cmp out root.pem
+	certauto export --cert whole.pem --verify --json
+	ended 0
+	json '[(one["self_signed"], one["signed_by_next"], one["ca"])
+		for one in top["certificates"]] ==
+		[(False, True, False), (False, True, True), (True, None, True)]'
+}
+
+@test "export --ops-manager: the certificate, and that it is looked at" {
+	nsx_certificate
+	certauto export --cert nsx.pem --ops-manager
+	ended 0
+	json '{name.rpartition(".")[2]: one["value"] for name, one in top.items()} ==
+		{"nsx-t-ca-cert": open("nsx.pem").read(), "nsx-t-insecure": False}'
+}
+
+@test "export: of the configuration, and what is wrong with the command line" {
+	printf '{"state": "%s/state", "certificates": {}}\n' "$PWD" >c.json
+	certauto -c c.json export shop
+	ended 2
+	complains shop
+	certauto export
+	ended 2
+	complains NAME --cert
+	nsx_certificate
+	certauto export --cert nsx.pem shop
+	ended 2
+	certauto export --cert none.pem
+	ended 2
+	complains none.pem
+	certauto export --cert nsx.key
+	ended 2
+	complains nsx.key
+	certauto export --cert nsx.pem --ca-file nsx.pem
+	ended 2
+	complains --root
+	certauto export --cert nsx.pem --json
+	ended 2
+	certauto export --cert nsx.pem --out nsx.key
+	ended 1
+	complains nsx.key --force
+}
+
+# ---- to targets ----
+
+@test "self-signed --target: one command makes it and takes it there" {
+	mkdir disk
+	nsx_certificate --target "files,directory=$PWD/disk,probe=no" --name vip
+	ended 0
+	grep -q "vip: deployed to files" out
+	find disk -name '*.pem' | grep -q .
+	nsx_certificate --force --name vip
+	ended 2
+	complains --target
+	certauto self-signed --cn a.example.org --key-out key.pem --target "files,directory=$PWD"
+	ended 2
+	complains --out
+}
+
+@test "deploy --cert: what is in files" {
+	mkdir disk
+	nsx_certificate
+	certauto deploy --json --cert nsx.pem --key nsx.key \
+		--target "files,directory=$PWD/disk,probe=no"
+	ended 0
+	json 'top["results"] == [{"name": "nsx.example.org", "key": "rsa-2048",
+		"outcome": "done", "error": None}]'
+	certauto deploy --cert nsx.pem --key nsx.key
+	ended 2
+	complains --target
+	certauto deploy shop --cert nsx.pem --target "files,directory=$PWD"
+	ended 2
+	certauto deploy --cert nsx.pem --domain a.example.org --target "files,directory=$PWD"
+	ended 2
+	complains --domain
+	certauto deploy --cert nsx.pem --key none.key --target "files,directory=$PWD"
+	ended 2
+	complains none.key
+}

@@ -86,7 +86,7 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 }
 
 @test "verbs that do not exist are not known" {
-	for verb in hook unrevoke "account delete" "target remove"; do
+	for verb in unrevoke "account delete" "target remove" "hook traefik"; do
 		# shellcheck disable=SC2086
 		certauto $verb
 		ended 2

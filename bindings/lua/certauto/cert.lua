@@ -72,6 +72,11 @@ function Chain.properties.n_certs(self)
 	return core.certauto_chain_n_certs(self._h)
 end
 
+-- What there is to know of each certificate, leaf first: a list of tables.
+function Chain.methods.details(self)
+	return object.decoded(core.certauto_chain_dup_details(self._h))
+end
+
 -- Those of the leaf; times in seconds since 1970 UTC.
 for _, field in ipairs { "serial", "fingerprint", "issuer", "not_before_at", "not_after_at" } do
 	Chain.properties[field] = function(self)

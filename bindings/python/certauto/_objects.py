@@ -147,6 +147,12 @@ class Chain(_Noun):
         """Valid until, seconds since 1970 UTC."""
         return c.certauto_chain_not_after_at(self._h)
 
+    def details(self) -> list[dict[str, Any]]:
+        """What there is to know of each certificate, leaf first, as certauto(1) export --verify
+        --json has it."""
+        found: list[dict[str, Any]] = _json(c.certauto_chain_dup_details(self._h))
+        return found
+
     def __len__(self) -> int:
         return c.certauto_chain_n_certs(self._h)
 
