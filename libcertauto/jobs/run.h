@@ -7,7 +7,7 @@
 #include "jobs/engine.h"
 
 struct certauto__run {
-	int in, out;       /* written to, read from; a socket is both. -1 = closed */
+	int in, out;       /* written to, read from; a device's socket is both. -1 = closed */
 	int err;           /* read from, if what comes there is kept apart; -1 */
 	int pid_fd;        /* readable when the program has ended */
 	pid_t pid;         /* 0 = none, or reaped */

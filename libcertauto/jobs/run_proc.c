@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A program, run by argv without a shell, with an environment that is built, in a process group of
- * its own. It is watched by the loop: output through a socket pair, its end through a pidfd (Linux
- * 5.3), so the host's SIGCHLD is left alone. */
+ * its own. It is watched by the loop: output through pipes, its end through a pidfd (Linux 5.3), so
+ * the host's SIGCHLD is left alone. */
 #include "jobs/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <paths.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -60,8 +61,6 @@ void certauto__proc_close(certauto_job *job)
 		kill(run->pid, SIGKILL);
 		proc_reap(job, 0);
 	}
-	if (run->in == run->out)
-		run->in = -1;
 	fd_close(job, &run->in);
 	fd_close(job, &run->out);
 	fd_close(job, &run->err);
@@ -95,7 +94,8 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	return 0;
 }
 
-static int spawn(certauto_job *job, int child_fd, int err_fd, pid_t *pid)
+/* theirs: what its descriptors 0, 1 and 2 become. */
+static int spawn(certauto_job *job, const int theirs[3], pid_t *pid)
 {
 	char **argv = vector_of(&job->x.argv), **environment = vector_of(&job->x.environment);
 	posix_spawn_file_actions_t actions;
@@ -105,9 +105,10 @@ static int spawn(certauto_job *job, int child_fd, int err_fd, pid_t *pid)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	if (argv != NULL && environment != NULL && spawn_attributes(&attributes) == 0 &&
-	    posix_spawn_file_actions_adddup2(&actions, child_fd, 0) == 0 &&
-	    posix_spawn_file_actions_adddup2(&actions, child_fd, 1) == 0 &&
-	    posix_spawn_file_actions_adddup2(&actions, err_fd, 2) == 0)
+	    posix_spawn_file_actions_adddup2(&actions, theirs[0], 0) == 0 &&
+	    posix_spawn_file_actions_adddup2(&actions, theirs[1], 1) == 0 &&
+	    posix_spawn_file_actions_adddup2(&actions, theirs[2] >= 0 ? theirs[2] : theirs[1],
+		2) == 0)
 		rc = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environment);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
@@ -134,11 +135,9 @@ static void proc_watch(certauto_job *job)
 {
 	struct certauto__loop *loop = certauto__loop_of(job->object.cx);
 	struct certauto__run *run = job->run;
-	int events = CERTAUTO__HTTP_IN | (job->x.body.len > 0 ? CERTAUTO__HTTP_OUT : 0);
 
-	if (job->x.body.len == 0)
-		shutdown(run->in, SHUT_WR);
-	if (certauto__loop_watch(loop, job, run->out, events) < 0 ||
+	if ((run->in >= 0 && certauto__loop_watch(loop, job, run->in, CERTAUTO__HTTP_OUT) < 0) ||
+	    certauto__loop_watch(loop, job, run->out, CERTAUTO__HTTP_IN) < 0 ||
 	    (run->err >= 0 && certauto__loop_watch(loop, job, run->err, CERTAUTO__HTTP_IN) < 0) ||
 	    certauto__loop_watch(loop, job, run->pid_fd, CERTAUTO__HTTP_IN) < 0)
 		certauto__run_failed(job, CERTAUTO_EIO, "%s: cannot be watched",
@@ -148,23 +147,61 @@ static void proc_watch(certauto_job *job)
 			PROC_TIMEOUT_MS);
 }
 
-/* A socket the program writes to: our end, then the program's. */
-static int output_pair(certauto_job *job, int pair[2])
+/* The ends of a pair: the program expects an ordinary one, ours is not waited for. */
+static void ends_take(const int pair[2], int *ours, int *theirs)
 {
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		certauto__run_failed(job, CERTAUTO_EIO, "%s: %s", job->x.argv.items[0],
-			strerror(errno));
-		return -1;
-	}
-	/* Only our end: the program expects ordinary descriptors. */
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	*ours = pair[0];
+	*theirs = pair[1];
+}
+
+/* Scripts open "/dev/stderr" again, which a socket does not allow, and bash takes itself for a
+ * remote shell when its input is one. Who is given input knows what it is: a pipe would bring us
+ * SIGPIPE when it is not read. */
+static int input_make(certauto_job *job, int *theirs)
+{
+	int pair[2];
+
+	if (job->x.body.len == 0)
+		return *theirs = open(_PATH_DEVNULL, O_RDONLY | O_CLOEXEC);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	ends_take(pair, &job->run->in, theirs);
 	return 0;
+}
+
+static int output_make(int *ours, int *theirs)
+{
+	int pair[2];
+
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return -1;
+	ends_take(pair, ours, theirs);
+	return 0;
+}
+
+/* 0, or errno's number. Opened in this order none has a lower number than what it becomes, not even
+ * in a host without standard descriptors: none is replaced before it is used. */
+static int proc_spawn(certauto_job *job)
+{
+	struct certauto__run *run = job->run;
+	int theirs[3] = {-1, -1, -1}, rc, i;
+
+	if (input_make(job, &theirs[0]) < 0 || output_make(&run->out, &theirs[1]) < 0 ||
+	    (job->x.keep_apart && output_make(&run->err, &theirs[2]) < 0))
+		rc = errno;
+	else if ((rc = spawn(job, theirs, &run->pid)) != 0)
+		run->pid = 0;
+	for (i = 0; i < 3; i++)
+		if (theirs[i] >= 0)
+			close(theirs[i]);
+	return rc;
 }
 
 void certauto__proc_start(certauto_job *job)
 {
 	struct certauto__run *run;
-	int pair[2], err_pair[2] = {-1, -1}, rc;
+	int rc;
 
 	if (job->x.argv.n == 0 || add_path(job) < 0 ||
 	    (run = certauto__alloc(sizeof(*run))) == NULL) {
@@ -173,21 +210,7 @@ void certauto__proc_start(certauto_job *job)
 	}
 	run->in = run->out = run->err = run->pid_fd = -1;
 	job->run = run;
-	if (job->x.keep_apart && output_pair(job, err_pair) < 0)
-		return;
-	run->err = err_pair[0];
-	if (output_pair(job, pair) < 0) {
-		if (err_pair[1] >= 0)
-			close(err_pair[1]);
-		return;
-	}
-	run->in = run->out = pair[0];
-	rc = spawn(job, pair[1], err_pair[1] >= 0 ? err_pair[1] : pair[1], &run->pid);
-	close(pair[1]);
-	if (err_pair[1] >= 0)
-		close(err_pair[1]);
-	if (rc != 0) {
-		run->pid = 0;
+	if ((rc = proc_spawn(job)) != 0) {
 		certauto__run_failed(job, rc == ENOENT ? CERTAUTO_ENOTFOUND :
 			rc == EACCES ? CERTAUTO_EPERM : CERTAUTO_EIO,
 			"run %s: %s", job->x.argv.items[0], strerror(rc));
@@ -224,17 +247,12 @@ static int proc_read(certauto_job *job, int ready, int fd, certauto__buffer *out
 void certauto__proc_ready(certauto_job *job, int fd, int events)
 {
 	struct certauto__run *run = job->run;
-	int rc;
 
-	if (fd == run->out && (events & CERTAUTO__HTTP_OUT) != 0 &&
-	    run->written < job->x.body.len) {
+	if (fd == run->in) {
 		/* A program that does not read its input is no failure. */
-		if ((rc = certauto__run_write(job)) != 0) {
-			shutdown(run->in, SHUT_WR);
-			run->written = job->x.body.len;
-			certauto__loop_watch(certauto__loop_of(job->object.cx), job, run->out,
-				CERTAUTO__HTTP_IN);
-		}
+		if (certauto__run_write(job) != 0)
+			fd_close(job, &run->in);
+		return;
 	}
 	if ((events & CERTAUTO__HTTP_IN) != 0 &&
 		(proc_read(job, fd, run->out, &job->x.answer) < 0 ||

@@ -94,6 +94,20 @@ static int check_program(const certauto_target *target, const char *option, cert
 	return 0;
 }
 
+/* The name of the entry at i stands before it already. */
+static int is_repeated(const certauto__list *environment, size_t i)
+{
+	const char *entry = environment->items[i];
+	size_t len = strcspn(entry, "="), j;
+
+	for (j = 0; j < i; j++) {
+		if (strcspn(environment->items[j], "=") == len &&
+			memcmp(environment->items[j], entry, len) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int check_environment(const certauto_target *target, certauto_error *err)
 {
 	const certauto__list *environment = certauto__option_list(target, "environment");
@@ -111,6 +125,10 @@ static int check_environment(const certauto_target *target, certauto_error *err)
 				"%s: option \"environment\": entry %zu is neither NAME=VALUE nor "
 				"NAME",
 				target->label, i + 1);
+		if (is_repeated(environment, i))
+			return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+				"%s: option \"environment\": %.*s is in there twice", target->label,
+				(int)len, entry);
 	}
 	return 0;
 }

@@ -38,6 +38,7 @@ struct certauto__hook_style {
 	int tells_record;                /* else the program makes _acme-challenge.DOMAIN itself */
 	int deploys_alike;               /* deployments are the affair of the same program */
 	int sourced;                     /* it is read by a shell, not run */
+	int wants_output;                /* to remove it is told what it said when it added */
 	/* Fills argv and environment. */
 	void (*tell)(struct certauto__hook_call *call);
 };

@@ -2,7 +2,7 @@
 /* One run of a hook program. Those programs count on being alone: their own client calls them one
  * after another. So each run is a child job that takes its turn at the program.
  *
- * Facts of the child: "output": what the program has said, if it is worth keeping; ".idle": it was
+ * Facts of the child: ".output": what the program has said, if it is to be kept; ".idle": it was
  * never started. */
 
 #include "targets/hook.h"
@@ -252,6 +252,10 @@ static certauto__verdict run_failed(certauto_job *job, const certauto__exchange 
 		certauto__error_set(&error, x->rc, label,
 			"%s: %s has not ended after %lld ms and was killed; it said \"%s\"", label,
 			program, (long long)x->timeout_ms, certauto__buffer_text(&shown));
+	else if (x->rc == CERTAUTO_EPROTO)
+		certauto__error_set(&error, x->rc, label,
+			"%s: %s has said more than %d MiB and was killed; the last was \"%s\"",
+			label, program, OUTPUT_MAX >> 20, certauto__buffer_text(&shown));
 	else if (x->rc < 0)
 		certauto__error_set(&error, x->rc, label, "%s: %s: %s", label, program,
 			certauto_error_message(&x->error));
@@ -267,18 +271,20 @@ static certauto__verdict run_failed(certauto_job *job, const certauto__exchange 
 	return certauto__fail_with(job, &error);
 }
 
-/* Stripped, as certbot keeps it. */
+/* Stripped, as certbot keeps it. What nobody wants again is not: there may be secrets in it. */
 static void keep_output(certauto_job *job, const certauto__exchange *x)
 {
 	const char *text = certauto__buffer_text(&x->answer);
 	size_t len;
 
+	if (!certauto__hook_style_of(target_of(job))->wants_output)
+		return;
 	text += strspn(text, " \t\r\n");
 	len = strlen(text);
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
 		len--;
 	if (len > 0 && len <= KEPT_MAX)
-		certauto__fact_printf(job, "output", "%.*s", (int)len, text);
+		certauto__fact_printf(job, ".output", "%.*s", (int)len, text);
 }
 
 static certauto__verdict run_read(certauto_job *job, certauto__exchange *x)
@@ -357,5 +363,5 @@ const char *certauto__hook_output(const certauto_job *job)
 {
 	const certauto_job *child = certauto__child(job, &run_table, 0);
 
-	return child != NULL ? certauto__fact_own(child, "output") : NULL;
+	return child != NULL ? certauto__fact_own(child, ".output") : NULL;
 }

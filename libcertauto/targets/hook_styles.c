@@ -342,6 +342,7 @@ static void acmesh_tell(struct certauto__hook_call *call)
 static const struct certauto__hook_style styles[] = {
 	{.name = "certbot",
 		.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DNS01,
+		.wants_output = 1,
 		.tell = certbot_tell},
 	{.name = "dehydrated",
 		.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DNS01,

@@ -110,8 +110,9 @@ static int rfc2136_check(certauto_target *target, certauto_error *err)
 			certauto__option_text(target, "server"));
 	if (zone != NULL && !certauto__dns_owner_valid(zone))
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: option \"zone\": \"%.64s\" is not the name of a zone", target->label,
-			zone);
+			"%s: option \"zone\": \"%.64s\" is not the name of a zone, without a dot "
+			"at its end",
+			target->label, zone);
 	return 0;
 }
 
@@ -189,6 +190,9 @@ static void note_unsent(certauto_job *job)
 /* nsupdate could not be run, or was ended by us, in the middle of what it did. */
 static certauto__verdict not_run(certauto_job *job, certauto__exchange *x)
 {
+	const certauto_target *target = certauto__job_env(job);
+
+	certauto__error_prefix(&x->error, "%s", target->label);
 	if (x->rc == CERTAUTO_ENOTFOUND)
 		certauto__error_advise(&x->error, "it comes with BIND: on Debian install "
 			"bind9-dnsutils; or set the option nsupdate");
@@ -409,8 +413,9 @@ static int rfc2136_recipe(const certauto_target *target, certauto__buffer *out, 
 	zone = zone != NULL ? zone : "example.org";
 	path = path != NULL ? path : "/etc/certauto/tsig.key";
 	certauto__buffer_printf(out,
-		"# 1. The key, on the name server; its file goes to this machine, too.\n"
-		"tsig-keygen -a hmac-sha256 certauto > %s && chmod 0600 %s\n"
+		"# 1. The key, on the name server; its file goes to this machine, too: mode 0600.\n"
+		"(umask 077; tsig-keygen -a hmac-sha256 certauto > %s)\n"
+		"chgrp bind %s && chmod 0640 %s\n"
 		"\n"
 		"# 2a. BIND, named.conf: TXT records at _acme-challenge, nothing else. One line\n"
 		"#     for each name; or all names: grant certauto wildcard *.%s. TXT;\n"
@@ -433,10 +438,11 @@ static int rfc2136_recipe(const certauto_target *target, certauto__buffer *out, 
 		"  - domain: %s\n"
 		"    acl: certauto\n"
 		"\n"
-		"# 2c. PowerDNS: dnsupdate=yes in pdns.conf, then\n"
+		"# 2c. PowerDNS: dnsupdate=yes in pdns.conf, then, ADDRESS being this machine's\n"
 		"pdnsutil import-tsig-key certauto hmac-sha256 SECRET\n"
-		"pdnsutil set-meta %s TSIG-ALLOW-DNSUPDATE certauto\n",
-		path, path, zone, path, zone, zone, zone, zone);
+		"pdnsutil set-meta %s TSIG-ALLOW-DNSUPDATE certauto\n"
+		"pdnsutil set-meta %s ALLOW-DNSUPDATE-FROM ADDRESS\n",
+		path, path, path, zone, path, zone, zone, zone, zone, zone);
 	return out->rc < 0 ? certauto__error_nomem(err) : 0;
 }
 

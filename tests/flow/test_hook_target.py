@@ -356,6 +356,7 @@ def test_hook__a_program_that_cannot_be_run_is_named(lab, name, option, mode, te
         ({"style": "getssl"}, "certbot, dehydrated, lego or acme.sh"),
         ({"program": ["auth.sh"]}, "no absolute path"),
         ({"environment": ["A B=1"]}, "neither NAME=VALUE nor NAME"),
+        ({"environment": ["A=secret", "AB=1", "A"]}, "A is in there twice"),
         ({"deploy_program": None}, "folder needs deploy_program"),
         ({"folder": None}, "deploy_program needs folder"),
         ({"acme_sh": "/x/acme.sh"}, "acme_sh is for"),
@@ -392,6 +393,16 @@ def test_hook__an_add_that_fails_is_cleaned_up_and_named(lab, name):
     assert os.listdir(site.target["folder"]) == []
 
 
+def noted_of(site):
+    """All that is in the state folder."""
+    text = ""
+    for folder, _, files in os.walk(os.path.join(os.path.dirname(site.command.config_file), "state")):
+        for entry in files:
+            with open(os.path.join(folder, entry), encoding="utf-8") as file:
+                text += file.read()
+    return text
+
+
 def test_hook__a_removal_that_fails_is_tried_again(lab, name):
     hooks = lab.hooks()
     broken = os.path.join(hooks.folder, "broken")
@@ -399,10 +410,13 @@ def test_hook__a_removal_that_fails_is_tried_again(lab, name):
         "clean_challenge() {{\n", f"clean_challenge() {{{{\n[ ! -e {broken} ] || exit 4\n"
     )
     hooks.write("broken", "")
+    text = text.replace("{note}", f"echo {SECRET}\n{{note}}")
     site = lab.site("dehydrated", name, hooks=hooks, program=[hooks.make("hook2.sh", text)])
     run = site.command.run("issue", "shop")
     assert "hook2.sh (remove)" in run.err and "status 4" in run.err, run
-    assert len(lab.named.values("_acme-challenge." + name)) == 1
+    (value,) = lab.named.values("_acme-challenge." + name)
+    noted = noted_of(site)
+    assert value in noted and SECRET not in noted, "what it is to be told again, and no more"
     os.unlink(broken)
     run = site.command.run("renew", "shop", "--force")
     assert run.status == 0, run
@@ -545,6 +559,11 @@ def test_hook__one_that_talks_without_end_is_not_a_failure_up_to_a_limit(lab, na
     text = hook.LEGO.replace("set -eu\n", "set -eu\nhead -c 1000000 /dev/zero | tr '\\0' x\n")
     site = lab.site("lego", name, hooks=hooks, program=[hooks.make("chatty.sh", text)])
     site.does("issue", "shop")
+    site.on(program=[hooks.make("endless.sh", hook.LEGO + "[ $1 = cleanup ] || yes $3\n")])
+    edit(site.command, lambda config: config["certificates"]["shop"]["names"].append("2." + name))
+    error, _run = site.fails("renew", "shop")
+    said(error, "EPROTO", "endless.sh (add)", "more than 4 MiB", "***\\\\x0a***")
+    assert lab.named.values("_acme-challenge.2." + name) == []
 
 
 # ---- killed ----

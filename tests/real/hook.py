@@ -222,7 +222,9 @@ class Hooks:
         self.folder = folder
         self.calls_file = os.path.join(folder, "calls")
         self.note = self.write("note", NOTE.format(calls=self.calls_file))
-        self.words = {"note": self.note, "reload": "true", "bundle": "/dev/null", **more}
+        # A file of its own, for it is renamed over: never that of a device.
+        bundle = os.path.join(folder, "bundle.pem")
+        self.words = {"note": self.note, "reload": "true", "bundle": bundle, **more}
 
     def write(self, name, text, mode=0o755):
         """A file of that name; returns its path."""

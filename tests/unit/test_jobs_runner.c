@@ -2,6 +2,7 @@
 /* The step runner, with tables that only write down what happened to them. */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -436,6 +437,51 @@ static certauto__verdict ask_hanging(certauto_job *job, certauto__exchange *x)
 	return certauto__ask_proc(x);
 }
 
+/* By name a descriptor can be opened again that is a file or a pipe, and no socket. A shell that
+ * has a socket for its input takes itself for one of another machine. */
+static certauto__verdict ask_ordinary(certauto_job *job, certauto__exchange *x)
+{
+	(void)job;
+	certauto__list_add_text(&x->argv, "/bin/sh");
+	certauto__list_add_text(&x->argv, "-c");
+	certauto__list_add_text(&x->argv,
+		"readlink /proc/self/fd/0; echo out >/dev/stdout; echo err >/dev/stderr; "
+		"cat /dev/stdin");
+	x->keep_apart = 1;
+	return certauto__ask_proc(x);
+}
+
+static certauto__verdict read_ordinary(certauto_job *job, certauto__exchange *x)
+{
+	(void)job;
+	note("=", certauto__buffer_text(&x->answer));
+	note("=", certauto__buffer_text(&x->errors));
+	return CERTAUTO__NEXT;
+}
+
+/* More than it reads. */
+static certauto__verdict ask_deaf(certauto_job *job, certauto__exchange *x)
+{
+	int i;
+
+	(void)job;
+	certauto__list_add_text(&x->argv, "/bin/echo");
+	certauto__list_add_text(&x->argv, "hello");
+	for (i = 0; i < 100000; i++)
+		certauto__buffer_text_add(&x->body, "not read ");
+	return certauto__ask_proc(x);
+}
+
+static const struct certauto__step ordinary_step = {
+	.name = "ordinary", .ask = ask_ordinary, .read = read_ordinary
+};
+static const struct certauto__table ordinary = {
+	.name = "ordinary", .steps = &ordinary_step, .n_steps = 1
+};
+static const struct certauto__step deaf_step = {
+	.name = "deaf", .ask = ask_deaf, .read = read_program
+};
+static const struct certauto__table deaf = { .name = "deaf", .steps = &deaf_step, .n_steps = 1 };
 static const struct certauto__step cat_step = {
 	.name = "cat", .ask = ask_program, .read = read_program
 };
@@ -451,6 +497,38 @@ static void test_program__input_and_output(void **state)
 {
 	assert_int_equal(run(*state, &cat), 0);
 	assert_string_equal(diary.text, "=hello ");
+}
+
+static void test_program__its_descriptors_are_ordinary_ones(void **state)
+{
+	assert_int_equal(run(*state, &ordinary), 0);
+	assert_string_equal(diary.text, "=/dev/null\nout\n =err\n ");
+}
+
+static void test_program__may_leave_its_input_unread(void **state)
+{
+	assert_int_equal(run(*state, &deaf), 0);
+	assert_string_equal(diary.text, "=hello\n ");
+}
+
+/* As it is in a daemon: what is opened for the program gets the numbers of those it becomes. */
+static void test_program__runs_in_a_host_without_standard_descriptors(void **state)
+{
+	int saved[3], fd, rc;
+
+	assert_int_equal(run(*state, &cat), 0); /* the loop has its own, and keeps them */
+	diary.text[0] = '\0';
+	for (fd = 0; fd < 3; fd++) {
+		assert_true((saved[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 3)) >= 0);
+		close(fd);
+	}
+	rc = run(*state, &ordinary);
+	for (fd = 0; fd < 3; fd++) {
+		dup2(saved[fd], fd);
+		close(saved[fd]);
+	}
+	assert_int_equal(rc, 0);
+	assert_string_equal(diary.text, "=/dev/null\nout\n =err\n ");
 }
 
 static void test_program__missing_is_told(void **state)
@@ -484,6 +562,9 @@ int main(void)
 		TEST(test_children__one_failure_fails_the_parent_after_all_have_ended),
 		TEST(test_children__left_by_a_kill_are_revived_and_released),
 		TEST(test_program__input_and_output),
+		TEST(test_program__its_descriptors_are_ordinary_ones),
+		TEST(test_program__may_leave_its_input_unread),
+		TEST(test_program__runs_in_a_host_without_standard_descriptors),
 		TEST(test_program__missing_is_told),
 		TEST(test_program__endless_output_is_ended),
 	};

@@ -378,6 +378,7 @@ static void test_target_hook__a_folder_that_others_may_change_is_not_used(void *
 {
 	struct hooks *h = hooks_new();
 	struct lab_pair pair;
+	char path[256];
 
 	(void)state;
 	lab_pair_make(h->lab, &pair, "a.example", 10);
@@ -385,6 +386,18 @@ static void test_target_hook__a_folder_that_others_may_change_is_not_used(void *
 	assert_int_equal(deploy(h, &pair, "A=1"), CERTAUTO_EPERM);
 	assert_int_equal(n_calls(h), 0);
 	assert_int_equal(chmod(h->folder, 0700), 0);
+	/* Nor is one that a link leads to, or that was there before with other rights. */
+	snprintf(path, sizeof(path), "%s/shop", h->folder);
+	assert_int_equal(symlink(h->lab->folder, path), 0);
+	assert_int_equal(deploy(h, &pair, "A=1"), CERTAUTO_EPERM);
+	lab_says(h->lab, "a link, or not what it should be");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700) | chmod(path, 0770), 0);
+	assert_int_equal(deploy(h, &pair, "A=1"), CERTAUTO_EPERM);
+	lab_says(h->lab, "can be written by group or others");
+	assert_int_equal(n_calls(h), 0);
+	assert_int_equal(lab_count(path), 0);
+	assert_int_equal(rmdir(path), 0);
 	lab_pair_free(&pair);
 	hooks_free(h);
 }
