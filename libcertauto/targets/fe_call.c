@@ -275,18 +275,18 @@ int certauto__fe_sign_error(certauto_error *err, const certauto_target *target)
 	return certauto__device_sign(err, target);
 }
 
-/* A gateway repeats what was signed, and what it was sent: a token, a key without its first line, all
- * of them or cut. Nothing else is such a long word; a digest is shorter. */
+/* A gateway repeats what was signed, and what it was sent: a token, a key without its first line,
+ * all of them or cut. What else is that long, a path or a digest, has small letters only. */
 static void mask_long(certauto__buffer *words)
 {
 	static const char chars[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-";
+		"abcdefghijklmnopqrstuvwxyz0123456789+/=_-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *upper = strchr(chars, 'A');
 	char *at = words->len > 0 ? words->data : NULL;
 	size_t len;
 
 	for (; at != NULL && *at != '\0'; at += len > 0 ? len : 1)
-		if ((len = strspn(at, chars)) > LONG_WORD ||
-			(len == LONG_WORD && strspn(at, "0123456789abcdef") < len))
+		if ((len = strspn(at, chars)) >= LONG_WORD && strcspn(at, upper) < len)
 			memset(at, '*', len);
 }
 

@@ -84,7 +84,8 @@ void certauto__fe_note_places(certauto_job *job);
 /* What else is there, of which ours takes the place of some. */
 certauto__verdict certauto__fe_others_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__fe_others_read(certauto_job *job, certauto__exchange *x);
-/* Warns of listeners that nobody has named and that need a name the new certificate has not. */
+/* Warns of listeners that nobody has named and that need a name the new certificate has not; or
+ * refuses, if what they use is not known here. */
 certauto__verdict certauto__fe_shared_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__fe_shared_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__fe_bind_ask(certauto_job *job, certauto__exchange *x);

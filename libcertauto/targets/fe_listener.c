@@ -355,7 +355,27 @@ static int shared_row(void *arg, const char *const *row)
 	return 0;
 }
 
-/* It is for a warning: who may not list them goes without. */
+/* Its name may be that of another installation's: what nobody has pointed at and certauto has not
+ * put there is not taken away from listeners that need it. */
+static certauto__verdict shared_told(certauto_job *job, const char *users)
+{
+	const struct certauto__deployment *deployment = deployment_of(job);
+	const char *name = certauto__fact_own(job, "certificate"),
+		*wider = certauto__fact_own(job, ".wider");
+
+	if (certauto__option_text(deployment->target, "certificate") == NULL &&
+		!certauto__fact_is(job, ".print", deployment->former))
+		return certauto__fe_stop(job, CERTAUTO_EREFUSED, name,
+			"set another prefix; or, if it is to be taken over, option certificate to "
+			"its name",
+			"the certificate \"%s\" is not the one that was deployed from here, and "
+			"other listeners use it for the name %s: %s", name, wider, users);
+	certauto__warn(job, name, "other listeners use \"%s\" too, and lose the name %s: %s", name,
+		wider, users);
+	return CERTAUTO__NEXT;
+}
+
+/* Who may not list them goes without. */
 certauto__verdict certauto__fe_shared_read(certauto_job *job, certauto__exchange *x)
 {
 	static const char *const fields[] = {
@@ -368,12 +388,8 @@ certauto__verdict certauto__fe_shared_read(certauto_job *job, certauto__exchange
 		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) == 1)
 		return certauto__again(job, 0);
-	if ((users = certauto__fact_own(job, ".users")) != NULL)
-		certauto__warn(job, certauto__fact_own(job, "certificate"),
-			"other listeners use \"%s\" too, and lose the name %s: %s",
-			certauto__fact_own(job, "certificate"), certauto__fact_own(job, ".wider"),
-			users);
-	return CERTAUTO__NEXT;
+	users = certauto__fact_own(job, ".users");
+	return users != NULL ? shared_told(job, users) : CERTAUTO__NEXT;
 }
 
 /* ---- bind ---- */

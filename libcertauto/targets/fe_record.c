@@ -22,7 +22,7 @@
 #define ROUNDS_MAX 3           /* changes that others have undone, or were quicker with */
 #define POLL_MS 25             /* doubled up to */
 #define POLL_MAX_MS 2000
-#define BUSY_MAX_MS 60000
+#define BUSY_MAX_MS 5000
 #define PATIENCE_MS 120000
 #define UNDO_PATIENCE_MS (CERTAUTO__FE_UNDO_MS - 15000)
 
@@ -411,9 +411,11 @@ static certauto__verdict list_read(certauto_job *job, certauto__exchange *x,
 		certauto__fe_rows(x, "recordsets", fields, next_page, NULL, record->marker,
 			err) < 0)
 		return CERTAUTO__FAILED;
-	if (record->set.id[0] == '\0' && record->marker[0] != '\0' &&
-		++record->pages < PAGES_MAX)
-		return certauto__again(job, 0);
+	if (record->set.id[0] == '\0' && record->marker[0] != '\0')
+		return ++record->pages < PAGES_MAX ? certauto__again(job, 0) :
+			certauto__fail(job, CERTAUTO_EPROTO, record->name,
+				"the list of record sets has no end: whether %s is among them "
+				"cannot be told", record->name);
 	record->marker[0] = '\0';
 	record->pages = 0;
 	/* Nothing of ours is there: in which state the others' values are is not our affair. */

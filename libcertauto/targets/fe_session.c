@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <certauto/error.h>
 
@@ -103,33 +104,26 @@ static size_t base_len(const char *url)
 	return len;
 }
 
-/* Where the host of a URL is at home: its last two labels; a number or a short name is all of it. */
-static int home_add(certauto__buffer *out, const char *url)
+/* Where the host of a URL is at home: its last two labels; an address is all of it. */
+static size_t home_of(const char **home, const char *url)
 {
-	certauto__buffer host = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
-	const char *at;
-	int rc, port, dots = 0;
+	const char *slashes = strstr(url, "//"), *host = slashes != NULL ? slashes + 2 : url;
+	size_t len = strcspn(host, *host == '[' ? "]" : ":/?#"), at = len, dots = 0;
 
-	if ((rc = certauto__url_host(url, &host, &port)) == 0) {
-		at = host.data + host.len;
-		while (at > host.data && (at[-1] != '.' || ++dots < 2))
-			at--;
-		rc = certauto__buffer_text_add(out, certauto__ip_check(host.data) ? host.data : at);
-	}
-	certauto__buffer_free(&host);
-	return rc;
+	while (at > 0 && (host[at - 1] != '.' || ++dots < 2))
+		at--;
+	if (*host == '[' || (len > 0 && host[len - 1] >= '0' && host[len - 1] <= '9'))
+		at = 0;
+	*home = host + at;
+	return len - at;
 }
 
 static int is_neighbour(const char *url, const char *other)
 {
-	certauto__buffer home = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX),
-		home_too = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
-	int is = home_add(&home, url) == 0 && home_add(&home_too, other) == 0 &&
-		strcmp(home.data, home_too.data) == 0;
+	const char *home, *other_home;
+	size_t len = home_of(&home, url);
 
-	certauto__buffer_free(&home);
-	certauto__buffer_free(&home_too);
-	return is;
+	return home_of(&other_home, other) == len && strncasecmp(home, other_home, len) == 0;
 }
 
 /* The region of another cloud may be called the same here: nothing goes to this one then. */
@@ -319,9 +313,9 @@ static void endpoint_end(struct described *described)
 static int is_trusted(const certauto__buffer *login_url, const char *url)
 {
 	const char *iam = certauto__buffer_text(login_url);
+	int is_plain = certauto__text_starts(iam, "http:");
 
-	return certauto__url_check_configured(url, certauto__text_starts(iam, "http:"), NULL) == 0 &&
-		is_neighbour(iam, url);
+	return certauto__url_check_configured(url, is_plain, NULL) == 0 && is_neighbour(iam, url);
 }
 
 static int entry_end(struct described *described)

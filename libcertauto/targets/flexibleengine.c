@@ -171,43 +171,37 @@ static int check_access_key(const certauto_target *target, certauto_error *err)
 	return 0;
 }
 
-/* A region's endpoints are known of one provider. */
-static int check_elsewhere(const certauto_target *target, int by_name, certauto_error *err)
+/* One that has to be told where no region tells it, and no catalog; NULL: none. */
+static const char *missing_url(const certauto_target *target, int by_name)
 {
 	int signs = is_set(target, "access_key");
-	const char *missing = NULL;
 
 	if ((!signs || by_name) && !is_set(target, "iam_url"))
-		missing = "iam_url";
-	else if (signs && !is_set(target, "dns_url"))
-		missing = "dns_url";
-	else if (signs && !is_set(target, "elb_url") &&
-		certauto__option_list(target, "listener")->n > 0)
-		missing = "elb_url";
-	return missing == NULL ? 0 : wrong(target, missing,
-		"is missing: the other URLs are those of another provider", err);
+		return "iam_url";
+	if (signs && !is_set(target, "dns_url"))
+		return "dns_url";
+	return signs && !is_set(target, "elb_url") &&
+		certauto__option_list(target, "listener")->n > 0 ? "elb_url" : NULL;
 }
 
+/* The endpoints of regions are known of one provider only. */
 static int check_region(const certauto_target *target, certauto_error *err)
 {
-	const char *region = certauto__option_text(target, "region");
-	int signs = is_set(target, "access_key"), by_name = !is_set(target, "project_id");
+	const char *region = certauto__option_text(target, "region"), *missing;
+	int by_name = !is_set(target, "project_id"), is_elsewhere;
 
 	if (region != NULL &&
 		region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-_")] != '\0')
 		return wrong(target, "region", "is a name as \"eu-west-0\"", err);
-	if (region != NULL && certauto__fe_is_elsewhere(target))
-		return check_elsewhere(target, by_name, err);
-	if (region != NULL)
-		return 0;
-	if (by_name && !is_set(target, "project"))
+	if (region == NULL && by_name && !is_set(target, "project"))
 		return wrong(target, "region", "is missing: set it, or project_id", err);
-	if ((!signs || by_name) && !is_set(target, "iam_url"))
-		return wrong(target, "region", "is missing: set it, or iam_url", err);
-	if (signs && (!is_set(target, "dns_url") || (!is_set(target, "elb_url") &&
-		certauto__option_list(target, "listener")->n > 0)))
-		return wrong(target, "region", "is missing: set it, or dns_url and elb_url", err);
-	return 0;
+	is_elsewhere = certauto__fe_is_elsewhere(target);
+	missing = region == NULL || is_elsewhere ? missing_url(target, by_name) : NULL;
+	if (missing == NULL)
+		return 0;
+	return wrong(target, missing, is_elsewhere ?
+		"is missing: the other URLs are those of another provider" :
+		"is missing: set it, or region", err);
 }
 
 /* They become part of a path. */
@@ -267,7 +261,7 @@ static int fe_check(certauto_target *target, certauto_error *err)
 
 	if (rc < 0 || (rc = check_words(target, err)) < 0 ||
 		(rc = check_project(target, err)) < 0 ||
-		(rc = check_region(target, err)) < 0 || (rc = check_urls(target, err)) < 0 ||
+		(rc = check_urls(target, err)) < 0 || (rc = check_region(target, err)) < 0 ||
 		(rc = check_ids(target, "zone_id", "", err)) < 0 ||
 		(rc = check_ids(target, "listener", "sni:", err)) < 0)
 		return rc;

@@ -144,8 +144,8 @@ class Demo(Stage):
         )  # fmt: skip
         actions = [
             action
-            for role in json.loads(recipe)["POST /v3.0/OS-ROLE/roles"]
-            for statement in role["policy"]["Statement"]
+            for made in json.loads(recipe)["POST /v3.0/OS-ROLE/roles"]
+            for statement in made["role"]["policy"]["Statement"]
             for action in statement["Action"]
         ]
         self.fe.account(USER, "a-password-nobody-uses", actions)
@@ -246,13 +246,13 @@ class Demo(Stage):
 def in_short(recipe):
     """A recipe, for those who have seen JSON before."""
     found, lines = json.loads(recipe), []
-    for role in found["POST /v3.0/OS-ROLE/roles"]:
+    for role in [made["role"] for made in found["POST /v3.0/OS-ROLE/roles"]]:
         lines += [f"policy {role['display_name']}:"]
         actions = [one for part in role["policy"]["Statement"] for one in part["Action"]]
         lines += textwrap.wrap(
             ", ".join(actions), 88, initial_indent="    ", subsequent_indent="    "
         )
-    user = found["POST /v3.0/OS-USER/users"]
+    user = found["POST /v3.0/OS-USER/users"]["user"]
     lines += [f"user {user['name']}, {user['access_mode']} access only", "an access key of that user"]
     return "\n".join(lines)
 

@@ -213,6 +213,36 @@ def test_object__of_somebodys_may_be_another_ones_and_that_is_told(points):
     assert points.obj("shop", LISTENER).id not in run.err
 
 
+def test_object__of_another_installation_is_not_taken_away(points):
+    """It has made one of the same name; unless somebody says that it is to be taken over."""
+    points.at("new").upload(OBJECT)
+    points.put("other", OBJECT)
+    before = points.all()
+    error = points.fails()
+    assert error["code"] == "CERTAUTO_EREFUSED" and "theirs.example.org" in error["message"]
+    assert "prefix" in error["advice"] and points.obj("other", LISTENER).id in error["message"]
+    assert writes(points.lab.log) == [] and points.all() == before
+    points.shop.target["prefix"] = "ours"
+    points.deploys()
+    points.at("new").upload(OBJECT)
+    points.put("other", OBJECT)
+    points.shop.target["certificate"] = OBJECT
+    points.deploys()
+
+
+def test_object__that_loses_a_name_is_renewed_all_the_same(points):
+    """What is there was deployed from here."""
+    points.shop.names.append("www.shop.example.org")
+    try:
+        points.at("new").shop.does("renew", "shop")
+    finally:
+        points.shop.names.pop()
+    points.put("other", OBJECT)
+    run = points.shop.does("renew", "shop")
+    assert "lose the name www.shop.example.org" in run.err
+    points.is_served(listener="other")
+
+
 def test_object__used_elsewhere_for_the_same_names_is_no_news(points):
     points.at("renewed").put("other", OBJECT)
     run = points.shop.does("deploy", "shop")
@@ -570,6 +600,19 @@ def test_back__whatever_is_refused(points, number):
     points.deploys()
 
 
+def test_back__while_the_load_balancer_is_busy(points):
+    points.at("renewed", busy_s=0.3).on("shop", "sni:shop", "other", update="new")
+    before = points.all()
+    points.fe.faults.add(
+        kind=LISTENER, when=lambda one: points.refs("shop")[1] and one.writes,
+        status=422, words="not today",
+    )  # fmt: skip
+    error = points.fails()
+    assert "422" in error["message"] and points.all() == before
+    assert [one.status for one in writes(points.lab.log)].count(409) >= 2
+    assert points.shop.target_state() == "rolled-back" and points.shop.records() == []
+
+
 def test_back__read_back_it_is_something_else(points):
     before = points.at("renewed").all()
     points.fe.faults.add(
@@ -586,6 +629,29 @@ def test_back__what_others_have_bound_meanwhile_stays(points):
     )
     assert "does not use" in points.fails()["message"]
     assert points.refs()[0] == "foreign" and points.own() == []
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_back__a_new_one_that_is_used_meanwhile_stays_where_others_use_it(points, others):
+    """Else it goes, as soon as the load balancers let go of it."""
+    before = points.at("renewed").own()
+    points.shop.target["update"] = "new"
+    if others:
+        points.fe.faults.add(
+            kind=LISTENER, method="PUT",
+            after=lambda: points.put("other", max(points.own(), key=len)),
+        )  # fmt: skip
+    else:
+        points.fe.faults.add(kind=CERT, method="DELETE", code="ELB.8907", times=2)
+    points.fe.faults.add(
+        kind=CERT, when=lambda one: one.method == "GET" and len(writes(points.fe.log)) > 1,
+        status=422, words="not today",
+    )  # fmt: skip
+    run = points.shop.does("deploy", "shop", status=1)
+    assert "422" in run.err and ("uses it by now" in run.err) == others
+    assert points.shop.target_state() == "rolled-back" and points.shop.records() == []
+    assert points.refs()[0] == OBJECT and len(points.own()) == len(before) + others
+    points.deploys()
 
 
 def test_back__without_the_old_key_there_is_none(points):

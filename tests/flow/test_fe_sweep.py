@@ -3,10 +3,11 @@ and the next run ends with the new one, no record left, no certificate that nobo
 
 import pytest
 
-from real.flexibleengine import BY_HAND, FeLab
+from real.flexibleengine import BY_HAND, ZONE, FeLab
 from struck import FULL, NUMBERS, STRIKES, Scenario, strike_at
 
 NAMES = ["shop.example.org", "*.shop.example.org"]
+RECORD = "_acme-challenge.shop.example.org"
 
 
 class First(Scenario):
@@ -34,9 +35,18 @@ class Renewal(First):
 
 
 class RenewalNew(Renewal):
-    """It is renewed by another one, at two places of the listener."""
+    """It is renewed by another one, at two places of the listener. The record set has somebody
+    else's value, too, and takes its time."""
+
+    options, theirs = {"pending_s": 0.02}, ['"theirs"']
+
+    def check(self, where):
+        assert self.lab.fe.txt(RECORD)["records"] == self.theirs, where
+        self.lab.fe.put(ZONE, RECORD, "TXT")
+        super().check(where)
 
     def prepare(self):
+        self.lab.fe.put(ZONE, RECORD, "TXT", *self.theirs)
         entry = self.shop.target["listener"][0]
         self.shop.target.update(update="new", listener=[entry, "sni:" + entry])
         super().prepare()

@@ -302,6 +302,58 @@ static int n_of(const struct scene *scene, const char *request)
 	return n;
 }
 
+/* ---- options ---- */
+
+/* With an access key nobody tells where services are: those of one provider are known. */
+static void test_options__no_host_of_another_provider_is_guessed(void **state)
+{
+	static const struct {
+		const char *iam, *dns, *elb;
+		const char *missing; /* NULL: it will do */
+	} cases[] = {
+		{NULL, NULL, NULL, NULL},
+		{"https://IAM.eu-west-0.prod-cloud-ocb.Orange-Business.com:443/v3", NULL, NULL,
+			NULL},
+		{"https://iam.eu-de.otc.t-systems.com", NULL, NULL, "dns_url"},
+		{NULL, "https://dns.otc.t-systems.com", NULL, "iam_url"},
+		{NULL, NULL, "https://[::1]:443/", "iam_url"},
+		{NULL, "https://dns.xorange-business.com", NULL, "iam_url"},
+		{NULL, "https://com", NULL, "iam_url"},
+		{"https://iam.example.org", "https://dns.example.org", NULL, "elb_url"},
+		{"https://iam.example.org", "https://dns.example.org", "https://192.0.2.1", NULL},
+		{"https:", NULL, NULL, "iam_url"},
+	};
+	struct lab *lab = lab_new();
+	certauto_target *target;
+	certauto_error error = {0};
+	size_t i;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		target = NULL;
+		assert_int_equal(certauto__target_make_row(&target, lab->cx,
+					 &certauto__target_flexibleengine, "edge", NULL), 0);
+		lab_set(target, "access_key", "AK");
+		lab_set(target, "secret_key", "SK");
+		lab_set(target, "region", "eu-de");
+		lab_set(target, "listener", "b1");
+		if (cases[i].iam != NULL)
+			lab_set(target, "iam_url", cases[i].iam);
+		if (cases[i].dns != NULL)
+			lab_set(target, "dns_url", cases[i].dns);
+		if (cases[i].elb != NULL)
+			lab_set(target, "elb_url", cases[i].elb);
+		rc = certauto__target_flexibleengine.check(target, &error);
+		assert_int_equal(rc, cases[i].missing != NULL ? CERTAUTO_EINVAL : 0);
+		if (rc < 0)
+			assert_non_null(strstr(error.message, cases[i].missing));
+		certauto__error_clear(&error);
+		certauto_target_free(target);
+	}
+	lab_free(lab);
+}
+
 /* ---- the challenge ---- */
 
 static void test_present__the_value_is_added_and_that_one_is_removed(void **state)
@@ -341,6 +393,24 @@ static void test_present__what_is_there_is_not_written_again(void **state)
 	scene_free(&scene);
 }
 
+/* What is known of a record set is known for one run: others change it, too. */
+static void test_cleanup__looks_anew(void **state)
+{
+	struct scene scene = scene_new();
+	char values[64];
+
+	(void)state;
+	device_start(&scene.cloud->device);
+	assert_int_equal(present(&scene), 0);
+	memcpy(values, scene.cloud->values, sizeof(values));
+	assert_int_equal(cleanup(&scene), 0);
+	assert_string_equal(scene.cloud->values, "");
+	memcpy(scene.cloud->values, values, sizeof(values)); /* of a run that was killed */
+	assert_int_equal(cleanup(&scene), 0);
+	assert_string_equal(scene.cloud->values, "");
+	scene_free(&scene);
+}
+
 /* A cleanup of one who did not add it: another process did. */
 static void test_cleanup__by_another_process(void **state)
 {
@@ -369,6 +439,9 @@ static void said(certauto__exchange *x, const char *method, int status, const ch
 	certauto__buffer_text_add(&x->answer, body);
 }
 
+#define SAID(words) "{\"error_code\":\"x\",\"error_msg\":\"" words "\"}"
+#define HEX "0123456789abcdef0123456789abcdef"
+#define LONG "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgPa9sK2+/Cv8b9qZx"
 #define DNS(code) "{\"code\":\"" code "\",\"message\":\"words\"}"
 #define ELB(code) "{\"error_code\":\"" code "\",\"error_msg\":\"words\",\"request_id\":\"id\"}"
 #define OLD(type) "{\"NeutronError\":{\"message\":\"words\",\"type\":\"" type "\",\"detail\":\"\"}}"
@@ -402,6 +475,13 @@ static void test_tell__refusals_have_a_meaning(void **state)
 		{"GET", 500, ELB("ELB.8906"), CERTAUTO_EREFUSED, "words", "status page"},
 		{"GET", 200, "{broken", CERTAUTO_EPROTO, "status 200", ""},
 		{"POST", 400, ELB("x\\u001b[2J"), CERTAUTO_EREFUSED, "x\\x1b[2J: words", ""},
+		/* What is long may be a token, or a key without its first line: also when cut. */
+		{"POST", 400, SAID("token:MII" LONG "secret|more, \\n" LONG), CERTAUTO_EREFUSED,
+			"token:****", ""},
+		{"POST", 400, SAID("/v2/zones/" HEX "/recordsets/" HEX "/\\n" HEX HEX),
+			CERTAUTO_EREFUSED, "/v2/zones/" HEX "/recordsets/" HEX, ""},
+		{"POST", 400, SAID("user svc, password right."), CERTAUTO_EREFUSED,
+			"password *****.", ""},
 		{"POST", 400, "{\"error_code\":\"ELB.5013\",\"error_msg\":\"bad -----BEGIN PRIVATE "
 			"KEY-----\\nsecret\"}", CERTAUTO_EREFUSED, "ELB.5013: bad\")", ""},
 	};
@@ -423,6 +503,7 @@ static void test_tell__refusals_have_a_meaning(void **state)
 			fail_msg("%s: advice \"%s\"", cases[i].body, error.advice);
 		assert_null(strstr(error.message, "secret"));
 		assert_null(strstr(error.message, "html"));
+		assert_null(strstr(error.message, LONG));
 	}
 	certauto__error_clear(&error);
 	certauto__exchange_free(&x);
@@ -515,6 +596,8 @@ int main(void)
 		cmocka_unit_test(test_sign__survives_a_lack_of_memory),
 		cmocka_unit_test(test_present__the_value_is_added_and_that_one_is_removed),
 		cmocka_unit_test(test_present__what_is_there_is_not_written_again),
+		cmocka_unit_test(test_options__no_host_of_another_provider_is_guessed),
+		cmocka_unit_test(test_cleanup__looks_anew),
 		cmocka_unit_test(test_cleanup__by_another_process),
 		cmocka_unit_test(test_tell__refusals_have_a_meaning),
 		cmocka_unit_test(test_rows__come_in_pages),

@@ -115,6 +115,7 @@ static void target_make(struct scene *scene)
 	lab_set(scene->target, "project_id", "a1");
 	lab_set(scene->target, "insecure", "yes");
 	lab_set(scene->target, "allow_key_over_insecure", "yes");
+	lab_set(scene->target, "dns_url", url);
 	lab_set(scene->target, "elb_url", url);
 	lab_set(scene->target, "elb_v2_url", url);
 	lab_set(scene->target, "listener", "b1");
