@@ -202,10 +202,12 @@ static size_t release_all(certauto_job *job, struct certauto__lineage *lineage)
 	size_t i, n = 0;
 
 	for (i = 0; (row = certauto__target_row_at(certauto__job_cx(job), i)) != NULL; i++) {
-		if (row->deploy != NULL)
-			n += certauto__children_release(job, row->deploy);
-		if (row->csr != NULL)
-			n += certauto__children_release(job, row->csr);
+		for (; row != NULL; row = row->other) {
+			if (row->deploy != NULL)
+				n += certauto__children_release(job, row->deploy);
+			if (row->csr != NULL)
+				n += certauto__children_release(job, row->csr);
+		}
 	}
 	lineage->settled |= n > 0;
 	return n;

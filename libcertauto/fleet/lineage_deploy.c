@@ -380,6 +380,18 @@ static int revive_request(const struct certauto__lineage *lineage, const char *t
 	return 1;
 }
 
+/* The deploy table of that name, as the target is or as it was when that was begun. */
+static const struct certauto__table *deploy_table(const certauto_target *target, const char *name)
+{
+	const struct certauto__target_row *row =
+		certauto__target_row_find(target->object.cx, target->row->name);
+
+	for (; row != NULL; row = row->other)
+		if (row->deploy != NULL && strcmp(row->deploy->name, name) == 0)
+			return row->deploy;
+	return NULL;
+}
+
 int certauto__lineage_revive(certauto_job *job, const char *table, const char *key,
 	const struct certauto__table **table_out, void **env_out, certauto__peer **peer_out)
 {
@@ -393,9 +405,7 @@ int certauto__lineage_revive(certauto_job *job, const char *table, const char *k
 	if (revive_request(lineage, table, table_out, env_out, peer_out))
 		return 0;
 	target = target_of(lineage, key);
-	if (target == NULL || target->row->deploy == NULL ||
-	    strcmp(target->row->deploy->name, table) != 0)
+	if (target == NULL || (*table_out = deploy_table(target, table)) == NULL)
 		return CERTAUTO_ENOTFOUND;
-	*table_out = target->row->deploy;
 	return revive_deployment(job, lineage, target, key, env_out, peer_out);
 }

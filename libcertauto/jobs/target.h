@@ -73,6 +73,9 @@ struct certauto__target_row {
 	int drifts;
 	/* 1: the way back of a deployment may need the key that was served before. */
 	int wants_former;
+	/* What a target of this row may become by its options, with a deploy table of its own. NULL
+	 * = nothing. */
+	const struct certauto__target_row *other;
 };
 
 /* The rows of this library, NULL at the end; defined by targets/targets.c. */

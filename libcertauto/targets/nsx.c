@@ -211,4 +211,5 @@ const struct certauto__target_row certauto__target_nsx = {
 	.drifts = 1,
 	.recipe = certauto__nsx_recipe,
 	.patience_ms = PATIENCE_MS,
+	.other = &nsx_lb_row,
 };

@@ -32,6 +32,28 @@ static int is_due(const certauto_job *job)
 	return certauto__fact_own(job, ".due") != NULL;
 }
 
+/* ---- patience ---- */
+
+/* It was refused for now: something else restarts, or a proxy answers for what is not there. In the
+ * middle of that others than those expected may be presented: nobody talks to them. */
+static int is_passing(const certauto__exchange *x)
+{
+	return x->rc == CERTAUTO_ENET || x->rc == CERTAUTO_ETIMEDOUT || x->rc == CERTAUTO_ETLS ||
+		x->status == 409 || x->status == 429 || x->status >= 500;
+}
+
+static int is_patient(const certauto_job *job)
+{
+	return certauto__step_age_ms(job) < certauto__nsx_patience(job);
+}
+
+/* Where one was waited for in vain, and nobody has answered since, the others are not. */
+static int is_patient_back(const certauto_job *job)
+{
+	return certauto__fact_own(job, ".dead") != NULL
+		? certauto__step_age_ms(job) < UNSURE_MS : is_patient(job);
+}
+
 /* ---- a request that the managers have made: they have the key ---- */
 
 enum { CSR_ID, CSR_PEM, CSR_NAME };
@@ -70,19 +92,13 @@ certauto__verdict certauto__nsx_csr_find_ask(certauto_job *job, certauto__exchan
 certauto__verdict certauto__nsx_csr_find_read(certauto_job *job, certauto__exchange *x)
 {
 	static const char *const fields[] = {"id", "pem_encoded", "display_name", NULL};
-	char *cursor = NULL;
 	int rc;
 
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, NULL, "reading the requests");
-	rc = certauto__nsx_rows(
-		x, fields, csr_row, job, &cursor, certauto__job_error_of(job));
-	certauto__fact_set(job, ".cursor", cursor);
-	certauto__free(cursor);
-	if (rc < 0)
-		return CERTAUTO__FAILED;
-	if (certauto__fact_own(job, ".cursor") != NULL)
-		return certauto__again(job, 0);
+	rc = certauto__nsx_page(job, x, fields, csr_row, job, certauto__job_error_of(job));
+	if (rc != 0)
+		return rc < 0 ? CERTAUTO__FAILED : certauto__again(job, 0);
 	if (certauto__fact_own(job, ".csr") != NULL)
 		return CERTAUTO__NEXT;
 	return certauto__nsx_stop(job, CERTAUTO_ENOTFOUND, deployment_of(job)->name,
@@ -249,7 +265,7 @@ static int back_row(void *arg, const char *const *row)
 
 	if (row[CERT_ID] != NULL && certauto__text_equal(row[CERT_NAME], own_name(job)) &&
 		row[CERT_TYPES] == NULL)
-		certauto__nsx_list_add(job, ".back", row[CERT_ID]);
+		certauto__device_list_add(job, ".back", row[CERT_ID]);
 	return 0;
 }
 
@@ -284,6 +300,8 @@ certauto__verdict certauto__nsx_import_undo_read(certauto_job *job, certauto__ex
 {
 	int rc;
 
+	if (is_passing(x) && !certauto__nsx_is_in_use(x) && is_patient_back(job))
+		return certauto__nsx_later(job, certauto__step_attempts(job));
 	if (certauto__fact_own(job, ".back.at") == NULL) {
 		if (certauto__nsx_is_no(x))
 			return certauto__fail_with(job, &x->error);
@@ -375,7 +393,7 @@ certauto__verdict certauto__nsx_vip_ask(certauto_job *job, certauto__exchange *x
 {
 	const char *vip = certauto__fact_own(job, "vip.set");
 
-	if (vip == NULL || !is_due(job))
+	if (certauto__fact_own(job, ".unset") == NULL || !is_due(job))
 		return CERTAUTO__NEXT;
 	certauto__nsx_touch(job);
 	return certauto__nsx_call_on(x, deployment_of(job)->target, "POST",
@@ -403,6 +421,13 @@ certauto__verdict certauto__nsx_vip_undo(certauto_job *job, certauto__exchange *
 	return certauto__nsx_call(x, certauto__nsx_target(job), "POST",
 		strchr(vip, ':') != NULL ? "/api/v1/cluster/api-virtual-ip?action=clear_virtual_ip6"
 				 : "/api/v1/cluster/api-virtual-ip?action=clear_virtual_ip");
+}
+
+certauto__verdict certauto__nsx_vip_undo_read(certauto_job *job, certauto__exchange *x)
+{
+	return is_passing(x) && is_patient_back(job)
+		? certauto__nsx_later(job, certauto__step_attempts(job))
+		: certauto__nsx_gone(job, x);
 }
 
 /* ---- apply: a repetition is one endpoint, and has phases ----
@@ -443,11 +468,6 @@ static certauto__verdict phase_again(certauto_job *job)
 
 	certauto__fact_set_number(job, ".phase.n", n);
 	return certauto__nsx_later(job, n);
-}
-
-static int is_patient(const certauto_job *job)
-{
-	return certauto__step_age_ms(job) < certauto__nsx_patience(job);
 }
 
 static const char *label_of(const certauto_job *job)
@@ -513,6 +533,7 @@ certauto__verdict certauto__nsx_apply_ask(certauto_job *job, certauto__exchange 
 		return apply_call(job, x, certauto__fact_own(job, "id"));
 	if (phase_is(job, "apply")) {
 		certauto__nsx_trust(job, certauto__fact_own(job, "pins"));
+		certauto__fact_nth_set(job, "sent", i, "yes");
 		return apply_call(job, x, certauto__fact_own(job, "id"));
 	}
 	if (phase_is(job, "door"))
@@ -521,14 +542,6 @@ certauto__verdict certauto__nsx_apply_ask(certauto_job *job, certauto__exchange 
 		return certauto__nsx_look(job, x, certauto__fact_nth(job, "at", i));
 	return certauto__nsx_call_at(x, certauto__nsx_target(job), "GET",
 		certauto__fact_nth(job, "at", i), "/api/v1/reverse-proxy/node/health");
-}
-
-/* It was refused for now: something else restarts, or a proxy answers for what is not there. In the
- * middle of that others than those expected may be presented: nobody talks to them. */
-static int is_passing(const certauto__exchange *x)
-{
-	return x->rc == CERTAUTO_ENET || x->rc == CERTAUTO_ETIMEDOUT || x->rc == CERTAUTO_ETLS ||
-		x->status == 409 || x->status == 429 || x->status >= 500;
 }
 
 static certauto__verdict apply_failed(certauto_job *job, const certauto__exchange *x)
@@ -548,6 +561,8 @@ static certauto__verdict apply_failed(certauto_job *job, const certauto__exchang
 
 static certauto__verdict applied(certauto_job *job, const certauto__exchange *x)
 {
+	if (x->rc == 0 && x->status >= 300 && x->status < 500) /* a no */
+		certauto__fact_nth_set(job, "sent", certauto__index(job), NULL);
 	if (x->rc == 0 && x->status < 300) {
 		certauto__fact_set(job, ".restarted", "yes");
 		certauto__fact_set(job, ".unsure", NULL);
@@ -587,8 +602,10 @@ static certauto__verdict leaf_read(certauto_job *job, const certauto__exchange *
 
 	is_seen = certauto__nsx_seen(seen, x);
 	certauto__fact_nth_set(job, ".seen", i, is_seen ? seen : NULL);
-	if (is_seen && certauto__fact_is(job, "leaf", seen))
+	if (is_seen && certauto__fact_is(job, "leaf", seen)) {
+		certauto__fact_nth_set(job, "sent", i, NULL);
 		return phase_next(job, "health");
+	}
 	if (!is_patient(job))
 		return leaf_failed(job, x, seen);
 	if (is_seen && certauto__fact_own(job, ".unsure") != NULL &&
@@ -656,14 +673,23 @@ static certauto__verdict back_failed(certauto_job *job, const certauto__exchange
 	return verdict;
 }
 
-/* Where one was waited for in vain, and nobody has answered since, the others are not. */
-static int is_patient_back(const certauto_job *job)
+/* 1: nothing is to be taken back at endpoint i, which presents that. What is neither of before nor
+ * of ours is somebody else's. One that was told to change may be about to. */
+static int is_back(const certauto_job *job, int i, const char *seen)
 {
-	return certauto__fact_own(job, ".dead") != NULL
-		? certauto__step_age_ms(job) < UNSURE_MS : is_patient(job);
+	if (certauto__text_equal(certauto__fact_nth(job, "was", i), seen))
+		return certauto__fact_nth(job, "sent", i) == NULL || phase_is(job, "leaf") ||
+			certauto__fact_nth(job, "old", i) == NULL;
+	return !certauto__fact_is(job, "leaf", seen);
 }
 
-/* What presents another certificate has nothing to be taken back. */
+/* A VIP that was given its address by us loses it again. */
+static int has_no_way(const certauto_job *job, int i)
+{
+	return certauto__fact_nth(job, "old", i) == NULL && certauto__nsx_is_vip(job, i) &&
+		certauto__fact_own(job, "vip.set") != NULL;
+}
+
 static certauto__verdict back_looked(certauto_job *job, const certauto__exchange *x)
 {
 	int i = certauto__index(job), is_seen;
@@ -673,7 +699,7 @@ static certauto__verdict back_looked(certauto_job *job, const certauto__exchange
 	certauto__fact_nth_set(job, ".seen", i, is_seen ? seen : NULL);
 	if (is_seen)
 		certauto__fact_set(job, ".dead", NULL);
-	if (is_seen && !certauto__fact_is(job, "leaf", seen))
+	if ((is_seen && is_back(job, i, seen)) || has_no_way(job, i))
 		return CERTAUTO__NEXT;
 	if (phase_ms(job) < UNSURE_MS && !is_seen)
 		return phase_again(job);

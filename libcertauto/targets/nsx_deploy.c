@@ -14,6 +14,8 @@
 #include "core/memory.h"
 
 #define PAGE "page_size=200" /* certificates of a page: an answer has its limit */
+#define PAGES_MAX 500
+#define OWED 3
 #define UNDO_MS 600000 /* whoever is given back a certificate restarts, one after the other */
 
 static struct certauto__deployment *deployment_of(const certauto_job *job)
@@ -44,25 +46,29 @@ int certauto__nsx_value(char *out, size_t size, const char *list, int i)
 	return 0;
 }
 
-int certauto__nsx_listed(const char *list, const char *item)
+void certauto__nsx_begin(certauto_job *job)
 {
-	char one[2 * CERTAUTO__NSX_NAME];
-	int i;
+	/* What is owed outlives the end of a run, as long as it is the same certificate. */
+	static const char *const facts[] = {"id", "csr", "tidy", "switch", "pins", "vip.set"};
+	const char *leaf = certauto__nsx_leaf(job)->fingerprint;
+	int is_same = certauto__fact_is(job, "leaf", leaf);
+	int is_open = is_same && certauto__fact_own(job, "switch") != NULL;
+	char name[CERTAUTO__NSX_NAME];
+	size_t i = is_same ? OWED : 0;
+	int k;
 
-	for (i = 0; item != NULL && certauto__nsx_value(one, sizeof(one), list, i); i++) {
-		if (one[0] != '\0' && strcmp(one, item) == 0)
-			return 1;
+	for (; !is_open && i < sizeof(facts) / sizeof(facts[0]); i++)
+		certauto__fact_set(job, facts[i], NULL);
+	for (k = 0; !is_open && k < certauto__nsx_endpoints(job); k++) {
+		certauto__fact_nth_set(job, "was", k, NULL);
+		certauto__fact_nth_set(job, "old", k, NULL);
+		certauto__fact_nth_set(job, "sent", k, NULL);
 	}
-	return 0;
-}
-
-void certauto__nsx_list_add(certauto_job *job, const char *name, const char *item)
-{
-	const char *list = certauto__fact_own(job, name);
-
-	if (item != NULL && !certauto__nsx_listed(list, item))
-		certauto__fact_printf(job, name, "%s%s%s", list != NULL ? list : "",
-			list != NULL ? "," : "", item);
+	if (!is_open)
+		certauto__fact_set_number(job, "n", 0);
+	certauto__nsx_certificate(name, deployment_of(job));
+	certauto__fact_set(job, "leaf", leaf);
+	certauto__fact_set(job, "name", name);
 }
 
 void certauto__nsx_touch(certauto_job *job)
@@ -145,9 +151,9 @@ struct look {
 static int is_used_at(const struct look *look, int i)
 {
 	if (certauto__nsx_is_vip(look->job, i))
-		return certauto__nsx_listed(look->row[CERT_TYPES], "MGMT_CLUSTER");
-	return certauto__nsx_listed(look->row[CERT_TYPES], "API") &&
-		certauto__nsx_listed(
+		return certauto__device_listed(look->row[CERT_TYPES], "MGMT_CLUSTER");
+	return certauto__device_listed(look->row[CERT_TYPES], "API") &&
+		certauto__device_listed(
 			look->row[CERT_NODES], certauto__fact_nth(look->job, "node", i));
 }
 
@@ -240,17 +246,25 @@ certauto__verdict certauto__nsx_list(certauto_job *job, certauto__exchange *x)
 		: CERTAUTO__NSX_CERTIFICATES "?" PAGE, cursor, "");
 }
 
-/* 1: there are more pages; 0; or a code. */
-int certauto__nsx_list_read(certauto_job *job, const certauto__exchange *x,
+int certauto__nsx_page(certauto_job *job, const certauto__exchange *x, const char *const *fields,
 	certauto__rest_row_cb cb, void *arg, certauto_error *err)
 {
 	char *cursor = NULL;
-	int rc = certauto__nsx_rows(x, cert_fields, cb, arg, &cursor, err);
+	int rc = certauto__nsx_rows(x, fields, cb, arg, &cursor, err);
 
+	if (cursor != NULL && certauto__step_attempts(job) >= PAGES_MAX)
+		rc = certauto__error_set(err, CERTAUTO_EPROTO, certauto__buffer_text(&x->url),
+			"a list of the managers has more than %d pages", PAGES_MAX);
 	certauto__fact_set(job, ".cursor", rc == 0 ? cursor : NULL);
 	rc = rc == 0 ? cursor != NULL : rc;
 	certauto__free(cursor);
 	return rc;
+}
+
+int certauto__nsx_list_read(certauto_job *job, const certauto__exchange *x,
+	certauto__rest_row_cb cb, void *arg, certauto_error *err)
+{
+	return certauto__nsx_page(job, x, cert_fields, cb, arg, err);
 }
 
 /* ---- observe ---- */
@@ -270,22 +284,28 @@ static certauto__verdict observe_ask(certauto_job *job, certauto__exchange *x)
 
 /* What was presented is noted once: a run that goes on where another was killed sees its changes.
  * What others have put there since is noted anew: that is to go back. */
+static void note_at(certauto_job *job, int i)
+{
+	const char *seen = certauto__fact_nth(job, ".seen", i),
+		   *old = certauto__fact_nth(job, ".old", i);
+
+	certauto__fact_nth_set(job, ".due", i, NULL);
+	if (certauto__nsx_is_out(job, i) || certauto__fact_is(job, "leaf", seen))
+		return;
+	certauto__fact_nth_set(job, ".due", i, "yes");
+	certauto__fact_set(job, ".due", "yes");
+	certauto__fact_nth_set(job, "was", i, seen);
+	if (old != NULL)
+		certauto__fact_nth_set(job, "old", i, old);
+}
+
 static void note(certauto_job *job)
 {
-	const char *seen, *old;
 	int i;
 
 	certauto__fact_set(job, ".due", NULL);
-	for (i = 0; i < certauto__nsx_endpoints(job); i++) {
-		seen = certauto__fact_nth(job, ".seen", i);
-		certauto__fact_nth_set(job, ".due", i, NULL);
-		if (certauto__text_equal(seen, certauto__fact_own(job, "leaf")))
-			continue;
-		certauto__fact_nth_set(job, ".due", i, "yes");
-		certauto__fact_set(job, ".due", "yes");
-		if ((old = certauto__fact_nth(job, ".old", i)) != NULL)
-			certauto__fact_nth_set(job, "old", i, old);
-	}
+	for (i = 0; i < certauto__nsx_endpoints(job); i++)
+		note_at(job, i);
 	certauto__fact_set(job, "id", certauto__fact_own(job, ".id"));
 }
 
@@ -338,7 +358,7 @@ static int verify_row(void *arg, const char *const *row)
 			certauto__fact_is(job, "name", row[CERT_NAME]));
 	/* Once more the same: an import whose answer was lost. */
 	else if (certauto__fact_is(job, "leaf", print))
-		certauto__nsx_list_add(job, "tidy", row[CERT_ID]);
+		certauto__device_list_add(job, "tidy", row[CERT_ID]);
 	else
 		certauto__nsx_older(job, row[CERT_ID], row[CERT_CREATED]);
 	return 0;
@@ -367,7 +387,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 	if (rc != 0)
 		return rc < 0 ? CERTAUTO__FAILED : certauto__again(job, 0);
 	for (i = 0; i < certauto__nsx_endpoints(job); i++) {
-		if (certauto__fact_nth(job, ".used", i) == NULL)
+		if (certauto__fact_nth(job, ".used", i) == NULL && !certauto__nsx_is_out(job, i))
 			certauto__warn(job, certauto__fact_own(job, "name"),
 				"the managers do not say that \"%s\" is in use at %s",
 				certauto__fact_own(job, "name"),
@@ -390,22 +410,6 @@ static int prove_each(certauto_job *job)
 	return certauto__planning(job) ? 0 : certauto__nsx_endpoints(job);
 }
 
-static certauto__verdict prove_ask(certauto_job *job, certauto__exchange *x)
-{
-	int i = certauto__index(job);
-
-	if (has_probe(job))
-		return certauto__prove_ask(job, x);
-	if (i == 0 && certauto__step_attempts(job) == 1) {
-		certauto__fact_set(job, ".wrong", NULL);
-		deployment_of(job)->proof = CERTAUTO__PROOF_SERVED;
-	}
-	/* What nobody has changed was seen a moment ago. */
-	if (certauto__fact_own(job, "switch") == NULL)
-		return CERTAUTO__NEXT;
-	return certauto__nsx_look(job, x, certauto__fact_nth(job, "at", i));
-}
-
 static certauto__verdict prove_failed(certauto_job *job)
 {
 	certauto__buffer state = CERTAUTO__BUFFER(8192);
@@ -422,6 +426,31 @@ static certauto__verdict prove_failed(certauto_job *job)
 }
 
 /* All are looked at before it is said which ones do not serve it. */
+static certauto__verdict prove_next(certauto_job *job)
+{
+	return certauto__index(job) + 1 < certauto__nsx_endpoints(job) ||
+			certauto__fact_own(job, ".wrong") == NULL
+		? CERTAUTO__NEXT : prove_failed(job);
+}
+
+static certauto__verdict prove_ask(certauto_job *job, certauto__exchange *x)
+{
+	int i = certauto__index(job);
+
+	if (has_probe(job))
+		return certauto__prove_ask(job, x);
+	if (i == 0 && certauto__step_attempts(job) == 1) {
+		certauto__fact_set(job, ".wrong", NULL);
+		deployment_of(job)->proof = CERTAUTO__PROOF_SERVED;
+	}
+	/* What nobody has changed was seen a moment ago. */
+	if (certauto__fact_own(job, "switch") == NULL)
+		return CERTAUTO__NEXT;
+	if (certauto__nsx_is_out(job, i))
+		return prove_next(job);
+	return certauto__nsx_look(job, x, certauto__fact_nth(job, "at", i));
+}
+
 static certauto__verdict prove_read(certauto_job *job, certauto__exchange *x)
 {
 	int i = certauto__index(job), is_seen;
@@ -434,14 +463,10 @@ static certauto__verdict prove_read(certauto_job *job, certauto__exchange *x)
 	if (!is_seen || !certauto__fact_is(job, "leaf", seen)) {
 		if (certauto__step_age_ms(job) < certauto__nsx_patience(job) / 4)
 			return certauto__nsx_later(job, certauto__step_attempts(job));
-		certauto__nsx_list_add(job, ".wrong", certauto__fact_nth(job, "label", i));
+		certauto__device_list_add(job, ".wrong", certauto__fact_nth(job, "label", i));
 	}
-	if (i + 1 < certauto__nsx_endpoints(job) || certauto__fact_own(job, ".wrong") == NULL)
-		return CERTAUTO__NEXT;
-	return prove_failed(job);
+	return prove_next(job);
 }
-
-static const int gone[] = {404, 0};
 
 static const struct certauto__step nsx_deploy_steps[] = {
 	{.name = "cluster",
@@ -484,7 +509,7 @@ static const struct certauto__step nsx_deploy_steps[] = {
 		.ask = certauto__nsx_vip_ask,
 		.read = certauto__nsx_vip_read,
 		.undo = certauto__nsx_vip_undo,
-		.undo_accept = gone,
+		.undo_read = certauto__nsx_vip_undo_read,
 		.flags = CERTAUTO__ERRORS},
 	{.name = "apply",
 		.ask = certauto__nsx_apply_ask,

@@ -6,22 +6,25 @@
  *
  * An endpoint is where a certificate is presented: a node, in the cluster's order but the one that
  * we talk to behind the others, and at the end the virtual IP (VIP). What an endpoint presents on
- * the wire says what is to be done there, and whether it is to be taken back.
+ * the wire says what is to be done there, and whether it is to be taken back. It keeps its number
+ * until a run has got to its end: one that goes on where another was killed may have other options,
+ * and takes back what both have done.
  *
  * Facts: "leaf", SHA-256 of the new certificate; "name", the display name of its object, and "id",
  * its id. Of endpoint i: "node.I", the node's id or "vip", "at.I", host:port, "label.I", for
- * people; "old.I", the id of what was presented before. "n", how many there are. "pins" of all that
- * the managers may present while this goes on; "legacy", that applying is spoken so; "vip.set", an
- * address that the VIP is given; "csr", the id of a request of ours that has served its purpose;
- * "switch": something is being changed, so what was noted stands; "tidy", ids of what is to be
- * removed at the end. Volatile: ".names.I", what the certificate may be for there, ".seen.I",
- * SHA-256 of what it presents, ".due.I", that ours is to be applied; ".due", that anything is;
- * ".via", whom we talk to, as in "node.I"; ".date", the managers' clock; ".root", the root of our
- * chain, as the managers have it; ".dead", that nobody answers while all is taken back. Ids in one
- * fact have commas between them.
+ * people; "was.I", SHA-256 of what was presented before, "old.I", its id; "sent.I": it was told to
+ * change, and has not been seen to. "n", how many there are. "pins" of all that the managers may
+ * present while this goes on; "legacy", that applying is spoken so; "vip.set", an address that the
+ * VIP is given; "csr", the id of a request of ours that has served its purpose; "switch": something
+ * is being changed, so what was noted stands; "tidy", ids of what is to be removed at the end.
+ * Volatile: ".out.I", that this run leaves it alone, ".names.I", what the certificate may be for
+ * there, ".seen.I", SHA-256 of what it presents, ".due.I", that ours is to be applied; ".due", that
+ * anything is; ".via", whom we talk to, as in "node.I"; ".unset", that there is no VIP; ".date",
+ * the managers' clock; ".root", the root of our chain, as the managers have it; ".dead", that
+ * nobody answers while all is taken back. Ids in one fact have commas between them.
  *
- * With service lb: "path", of the new certificate; of the J-th virtual server "old.J", the path
- * that ours takes the place of, "" if it is one more. */
+ * With service lb: "path", of the new certificate; of the J-th virtual server "server.J", as the
+ * option has it, "old.J", the path that ours takes the place of, "" if it is one more. */
 
 #include "targets/device.h"
 #include "targets/nsx.h"
@@ -36,9 +39,8 @@
 const struct certauto__cert_info *certauto__nsx_leaf(const certauto_job *job);
 /* The i-th of values with commas between, which may be empty; 0: there is none. */
 int certauto__nsx_value(char *out, size_t size, const char *list, int i);
-/* 1 if one of them is item; either may be NULL. */
-int certauto__nsx_listed(const char *list, const char *item);
-void certauto__nsx_list_add(certauto_job *job, const char *name, const char *item);
+/* What an earlier run has noted stays if it did not get to its end; "leaf", "name", "n". */
+void certauto__nsx_begin(certauto_job *job);
 /* Fails the job: code, message, what to do about it (may be NULL). */
 certauto__verdict certauto__nsx_stop(certauto_job *job, int code, const char *object,
 	const char *advice, const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -54,8 +56,12 @@ void certauto__nsx_touch(certauto_job *job);
  * cannot be read, ENOMEM. */
 int certauto__nsx_print(char out[65], int *is_ca_out, const char *pem);
 
-/* The certificates of the managers, page by page: cb gets the fields of a row as nsx_deploy.c has
- * them. 1: there are more pages; 0; or a code. */
+/* A page of rows, from the fact ".cursor" on, which goes on to the next: 1: there are more; 0; or a
+ * code. Pages that never end are EPROTO. */
+int certauto__nsx_page(certauto_job *job, const certauto__exchange *x, const char *const *fields,
+	certauto__rest_row_cb cb, void *arg, certauto_error *err);
+/* The certificates of the managers, by pages: cb gets the fields of a row as nsx_deploy.c has
+ * them. */
 certauto__verdict certauto__nsx_list(certauto_job *job, certauto__exchange *x);
 int certauto__nsx_list_read(certauto_job *job, const certauto__exchange *x,
 	certauto__rest_row_cb cb, void *arg, certauto_error *err);
@@ -74,6 +80,8 @@ certauto__verdict certauto__nsx_look_read(certauto_job *job, certauto__exchange 
 int certauto__nsx_endpoints(certauto_job *job);
 /* 1 if endpoint i is the VIP. */
 int certauto__nsx_is_vip(const certauto_job *job, int i);
+/* 1: an earlier run had it, this one does not. */
+int certauto__nsx_is_out(const certauto_job *job, int i);
 /* A handshake at host:port. */
 certauto__verdict certauto__nsx_look(certauto_job *job, certauto__exchange *x, const char *at);
 /* SHA-256 of the certificate that was presented; 0: nobody answered. */
@@ -114,6 +122,7 @@ certauto__verdict certauto__nsx_validate_read(certauto_job *job, certauto__excha
 certauto__verdict certauto__nsx_vip_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__nsx_vip_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__nsx_vip_undo(certauto_job *job, certauto__exchange *x);
+certauto__verdict certauto__nsx_vip_undo_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__nsx_apply_ask(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__nsx_apply_read(certauto_job *job, certauto__exchange *x);
 certauto__verdict certauto__nsx_apply_undo(certauto_job *job, certauto__exchange *x);

@@ -17,6 +17,7 @@
 #define BINDING "client_ssl_profile_binding"
 #define LOOKS 6            /* at one virtual server that others change all the time, and writes */
 #define PART 60000         /* of an object in one fact */
+#define REF_MAX 1024
 #define OBJECT_MAX ((size_t)4 << 20)
 
 static const struct certauto__deployment *deployment_of(const certauto_job *job)
@@ -26,8 +27,7 @@ static const struct certauto__deployment *deployment_of(const certauto_job *job)
 
 static const char *option_of(const certauto_job *job)
 {
-	return certauto__option_list(certauto__nsx_target(job), "virtual_server")
-		->items[certauto__index(job)];
+	return certauto__fact_nth(job, "server", certauto__index(job));
 }
 
 static int is_sni(const certauto_job *job)
@@ -42,9 +42,7 @@ static const char *vs_of(const certauto_job *job)
 
 static int vs_each(certauto_job *job)
 {
-	const certauto_target *target = certauto__nsx_target(job);
-
-	return (int)certauto__option_list(target, "virtual_server")->n;
+	return (int)certauto__fact_number(job, "n", 0);
 }
 
 static certauto__verdict vs_call(certauto__exchange *x, const certauto_job *job, const char *method)
@@ -103,15 +101,16 @@ static int is_bound(const certauto_job *job)
 {
 	const char *path = certauto__fact_own(job, "path");
 
-	return is_sni(job) ? certauto__nsx_listed(certauto__fact_own(job, ".sni"), path)
+	return is_sni(job) ? certauto__device_listed(certauto__fact_own(job, ".sni"), path)
 			   : certauto__fact_is(job, ".default", path);
 }
 
 /* What ours takes the place of: the default whatever it is; of those for SNI one of ours. */
 static void note_old(certauto_job *job)
 {
+	const char *list = certauto__fact_own(job, ".sni");
+	int j = certauto__index(job);
 	char path[CERTAUTO__NSX_NAME];
-	int i, j = certauto__index(job);
 
 	if (is_bound(job))
 		return;
@@ -120,31 +119,44 @@ static void note_old(certauto_job *job)
 		return;
 	}
 	certauto__fact_nth_set(job, "old", j, "");
-	for (i = 0; certauto__nsx_value(path, sizeof(path), certauto__fact_own(job, ".sni"), i);
-		i++) {
+	while (certauto__device_item(path, sizeof(path), &list)) {
 		if (certauto__text_starts(path, PATH) &&
 			certauto__nsx_is_own(path + strlen(PATH), deployment_of(job)))
 			certauto__fact_nth_set(job, "old", j, path);
 	}
 }
 
-/* What an earlier run noted is of use if it was about the same certificate. */
-static void begin(certauto_job *job)
+/* Each keeps its number until a run has got to its end, whatever the option has by then. */
+static void server_add(certauto_job *job, const char *server)
 {
-	static const char *const facts[] = {"switch", "tidy", "id"};
-	const char *leaf = certauto__nsx_leaf(job)->fingerprint;
-	char name[CERTAUTO__NSX_NAME];
-	size_t i;
+	int j = 0, n = vs_each(job);
 
-	if (!certauto__fact_is(job, "leaf", leaf)) {
-		for (i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
-			certauto__fact_set(job, facts[i], NULL);
-	}
-	certauto__nsx_certificate(name, deployment_of(job));
-	certauto__fact_set(job, "leaf", leaf);
-	certauto__fact_set(job, "name", name);
-	certauto__fact_printf(job, "path", "%s%s", PATH, name);
+	while (j < n && !certauto__text_equal(certauto__fact_nth(job, "server", j), server))
+		j++;
+	if (j == n)
+		certauto__fact_set_number(job, "n", n + 1);
+	certauto__fact_nth_set(job, "server", j, server);
+	certauto__fact_nth_set(job, ".out", j, NULL);
+}
+
+static certauto__verdict begin_ask(certauto_job *job, certauto__exchange *x)
+{
+	const certauto__list *servers = certauto__option_list(
+		certauto__nsx_target(job), "virtual_server");
+	size_t i;
+	int j;
+
+	(void)x;
+	certauto__nsx_begin(job);
+	certauto__fact_printf(job, "path", "%s%s", PATH, certauto__fact_own(job, "name"));
 	certauto__fact_set(job, ".due", NULL);
+	for (j = 0; j < vs_each(job); j++) {
+		certauto__fact_nth_set(job, ".out", j, "yes");
+		certauto__fact_nth_set(job, ".due", j, NULL);
+	}
+	for (i = 0; i < servers->n; i++)
+		server_add(job, servers->items[i]);
+	return CERTAUTO__NEXT;
 }
 
 /* As it is for this account. */
@@ -157,9 +169,19 @@ static int is_protected(const certauto_job *job)
 
 static certauto__verdict vs_ask(certauto_job *job, certauto__exchange *x)
 {
-	if (certauto__index(job) == 0)
-		begin(job);
-	return vs_call(x, job, "GET");
+	return certauto__nsx_is_out(job, certauto__index(job)) ? CERTAUTO__NEXT
+							       : vs_call(x, job, "GET");
+}
+
+/* After a look. */
+static certauto__verdict check_binding(certauto_job *job)
+{
+	if (certauto__fact_own(job, ".default") != NULL)
+		return CERTAUTO__NEXT;
+	return certauto__nsx_stop(job, CERTAUTO_EREFUSED, vs_of(job),
+		"give it a client SSL profile and any default certificate first",
+		"the virtual server \"%s\" does not speak TLS: it has no client SSL binding",
+		vs_of(job));
 }
 
 static certauto__verdict vs_read(certauto_job *job, certauto__exchange *x)
@@ -175,12 +197,8 @@ static certauto__verdict vs_read(certauto_job *job, certauto__exchange *x)
 			job, x, vs_of(job), "reading the virtual server");
 	if (look(job, x, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
-	if (certauto__fact_own(job, ".default") == NULL)
-		return certauto__nsx_stop(job, CERTAUTO_EREFUSED, vs_of(job),
-			"give it a client SSL profile and any default certificate first",
-			"the virtual server \"%s\" does not speak TLS: it has no client SSL "
-			"binding",
-			vs_of(job));
+	if (check_binding(job) != CERTAUTO__NEXT)
+		return CERTAUTO__FAILED;
 	if (!is_bound(job) && !is_sni(job) &&
 		certauto__nsx_check_keys(job, "a virtual server has by default") != CERTAUTO__NEXT)
 		return CERTAUTO__FAILED;
@@ -306,13 +324,14 @@ static certauto__verdict put_undo_read(certauto_job *job, certauto__exchange *x)
 /* The list for SNI with path added, or without it, as JSON. */
 static void put_sni(certauto__buffer *out, const char *list, const char *path, int adds)
 {
-	char one[CERTAUTO__NSX_NAME];
+	char one[REF_MAX];
 	certauto__json w;
-	int i;
 
 	certauto__json_start(&w, out, 0);
 	certauto__json_array(&w);
-	for (i = 0; certauto__nsx_value(one, sizeof(one), list, i); i++) {
+	while (certauto__device_item(one, sizeof(one), &list)) {
+		if (one[0] == '\0')
+			out->rc = CERTAUTO_EPROTO; /* it would be lost */
 		if (strcmp(one, path) != 0)
 			certauto__json_text(&w, one);
 	}
@@ -339,7 +358,7 @@ static int put_body(certauto_job *job, certauto__exchange *x, const char *from, 
 			*to != '\0');
 	edit.json = certauto__buffer_text(&list);
 	if ((rc = object.rc) < 0 || (rc = list.rc) < 0)
-		certauto__error_nomem(err);
+		certauto__error_set(err, rc, vs_of(job), "%s", certauto_error_text(rc));
 	else if (list.len > 0)
 		rc = certauto__rest_edit(&x->body, certauto__buffer_text(&object), object.len,
 			&edit, 1, err);
@@ -385,7 +404,7 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 			is_put ? "writing the virtual server" : "reading the virtual server");
 	if (is_put)
 		return certauto__again(job, 0);
-	if (look(job, x, certauto__job_error_of(job)) < 0)
+	if (look(job, x, certauto__job_error_of(job)) < 0 || check_binding(job) != CERTAUTO__NEXT)
 		return CERTAUTO__FAILED;
 	if (is_bound(job))
 		return CERTAUTO__NEXT;
@@ -404,8 +423,7 @@ static certauto__verdict bind_undo(certauto_job *job, certauto__exchange *x)
 	const char *old = certauto__fact_nth(job, "old", certauto__index(job)),
 		   *path = certauto__fact_own(job, "path");
 
-	/* An option that has fewer of them now than the run had that is taken back. */
-	if (old == NULL || path == NULL || certauto__index(job) >= vs_each(job))
+	if (old == NULL || path == NULL || option_of(job) == NULL)
 		return CERTAUTO__NEXT;
 	return get_or_put(job, x, path, old);
 }
@@ -459,21 +477,18 @@ static certauto__verdict older_ask(certauto_job *job, certauto__exchange *x)
 static certauto__verdict older_read(certauto_job *job, certauto__exchange *x)
 {
 	static const char *const fields[] = {"id", "_create_time", NULL};
-	char *cursor = NULL;
 	int rc;
 
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, NULL, "reading the certificates");
-	rc = certauto__nsx_rows(x, fields, older_row, job, &cursor, certauto__job_error_of(job));
-	certauto__fact_set(job, ".cursor", rc == 0 ? cursor : NULL);
-	certauto__free(cursor);
+	rc = certauto__nsx_page(job, x, fields, older_row, job, certauto__job_error_of(job));
 	if (rc < 0)
 		return CERTAUTO__FAILED;
-	return certauto__fact_own(job, ".cursor") != NULL ? certauto__again(job, 0)
-							  : CERTAUTO__NEXT;
+	return rc > 0 ? certauto__again(job, 0) : CERTAUTO__NEXT;
 }
 
 static const struct certauto__step nsx_lb_steps[] = {
+	{.name = "begin", .ask = begin_ask, .flags = CERTAUTO__READS},
 	{.name = "virtual-server",
 		.ask = vs_ask,
 		.read = vs_read,

@@ -14,6 +14,7 @@
 #define LOOK_MS 10000
 #define LATER_MS 50 /* doubled each time */
 #define LATER_MAX_MS 2000
+#define ENDPOINTS_MAX 64 /* of all runs since the last that got to its end */
 #define SHOWN 12 /* hex digits of a fingerprint: enough to compare by eye */
 
 static const char *service_of(const certauto_job *job)
@@ -39,6 +40,11 @@ int certauto__nsx_endpoints(certauto_job *job)
 int certauto__nsx_is_vip(const certauto_job *job, int i)
 {
 	return certauto__text_equal(certauto__fact_nth(job, "node", i), "vip");
+}
+
+int certauto__nsx_is_out(const certauto_job *job, int i)
+{
+	return certauto__fact_nth(job, ".out", i) != NULL;
 }
 
 /* ---- what an endpoint presents ---- */
@@ -87,7 +93,9 @@ void certauto__nsx_state(certauto__buffer *out, certauto_job *job)
 
 	for (i = 0; i < n; i++) {
 		seen = certauto__fact_nth(job, ".seen", i);
-		certauto__buffer_printf(out, "%s%s: ", i > 0 ? ", " : "",
+		if (seen == NULL && certauto__nsx_is_out(job, i))
+			continue;
+		certauto__buffer_printf(out, "%s%s: ", out->len > 0 ? ", " : "",
 			certauto__fact_nth(job, "label", i));
 		if (seen == NULL)
 			certauto__buffer_text_add(out, "no answer");
@@ -168,20 +176,28 @@ static int node_address(char out[CERTAUTO__ADDRESS], const certauto_job *job,
 	return 0;
 }
 
-static void endpoint_add(certauto_job *job, const char *node, const char *label, const char *at,
+/* By its id, where an earlier run has had it: the way back goes by that place, in whatever order
+ * managers are told, and whichever of them is talked to, by now. */
+static int endpoint_add(certauto_job *job, const char *node, const char *label, const char *at,
 	const char *names)
 {
-	int i = certauto__nsx_endpoints(job);
+	int i = 0, n = certauto__nsx_endpoints(job);
 
-	/* What an earlier run has noted of others is of no use. */
-	if (!certauto__text_equal(certauto__fact_nth(job, "node", i), node))
-		certauto__fact_nth_set(job, "old", i, NULL);
+	while (i < n && !certauto__text_equal(certauto__fact_nth(job, "node", i), node))
+		i++;
+	if (i == ENDPOINTS_MAX)
+		return certauto__error_set(certauto__job_error_of(job), CERTAUTO_EPROTO, label,
+			"the managers have changed too often since the last run that got to its "
+			"end");
+	if (i == n)
+		certauto__fact_set_number(job, "n", n + 1);
+	certauto__fact_nth_set(job, ".out", i, NULL);
 	certauto__fact_nth_set(job, "node", i, node);
 	certauto__fact_nth_set(job, "label", i, label);
 	certauto__fact_nth_set(job, "at", i, at);
 	certauto__fact_nth_set(job, ".names", i, names);
 	certauto__fact_nth_set(job, ".seen", i, NULL);
-	certauto__fact_set_number(job, "n", i + 1);
+	return 0;
 }
 
 static int node_take(struct cluster *cluster, const struct node *node)
@@ -198,15 +214,17 @@ static int node_take(struct cluster *cluster, const struct node *node)
 		goto out;
 	if (last)
 		certauto__fact_set(cluster->job, ".via", node->values[NODE_UUID]);
-	if (!node_address(at, cluster->job, node))
+	/* One without an id could not be given anything. */
+	if (!has_nodes(cluster->job) || node->values[NODE_UUID][0] == '\0' ||
+		!node_address(at, cluster->job, node))
 		goto out;
 	cluster->known++;
 	certauto__text_escape(&label, name[0] != '\0' ? name : at,
 		strlen(name[0] != '\0' ? name : at));
 	snprintf(names, sizeof(names), "%s,%s", node->values[NODE_IP], node->values[NODE_FQDN]);
-	endpoint_add(cluster->job, node->values[NODE_UUID], certauto__buffer_text(&label), at,
-		names);
-	rc = label.rc;
+	if ((rc = label.rc) == 0)
+		rc = endpoint_add(cluster->job, node->values[NODE_UUID],
+			certauto__buffer_text(&label), at, names);
 out:
 	certauto__buffer_free(&label);
 	certauto__buffer_free(&host);
@@ -241,25 +259,13 @@ static int cluster_row(void *arg, const char *const *row)
 	return rc;
 }
 
-/* What an earlier run noted is of use if it was about the same certificate. */
 static void begin(certauto_job *job)
 {
-	static const char *const facts[] = {"switch", "tidy", "id", "pins", "vip.set", "legacy",
-		"csr"};
-	const char *leaf = certauto__nsx_leaf(job)->fingerprint;
-	char name[CERTAUTO__NSX_NAME];
-	size_t i;
+	int i;
 
-	if (!certauto__fact_is(job, "leaf", leaf)) {
-		for (i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
-			certauto__fact_set(job, facts[i], NULL);
-		for (i = 0; i <= CERTAUTO__NSX_NODES; i++)
-			certauto__fact_nth_set(job, "node", (int)i, NULL);
-	}
-	certauto__nsx_certificate(name, certauto__job_env(job));
-	certauto__fact_set(job, "leaf", leaf);
-	certauto__fact_set(job, "name", name);
-	certauto__fact_set_number(job, "n", 0);
+	certauto__nsx_begin(job);
+	for (i = 0; i < certauto__nsx_endpoints(job); i++)
+		certauto__fact_nth_set(job, ".out", i, "yes");
 	certauto__fact_set(job, ".via", NULL);
 }
 
@@ -287,10 +293,9 @@ certauto__verdict certauto__nsx_cluster_read(certauto_job *job, certauto__exchan
 			"name managers by address, FQDN or name, as GET /api/v1/cluster tells them",
 			"%s", nodes->n > 0 ? "the option nodes names managers that are not in the "
 					     "cluster"
-			: cluster.listed > 0 ? "the cluster does not tell where its managers are"
+			: cluster.listed > 0 ? "the cluster does not tell the ids and addresses "
+					       "of its managers"
 					     : "the cluster has no managers");
-	if (!has_nodes(job))
-		certauto__fact_set_number(job, "n", 0);
 	return CERTAUTO__NEXT;
 }
 
@@ -329,6 +334,7 @@ static certauto__verdict virtual_unset(certauto_job *job)
 			"have the managers alone served, with service=node",
 			"the cluster has no virtual IP");
 	certauto__fact_set(job, "vip.set", wanted);
+	certauto__fact_set(job, ".unset", "yes");
 	certauto__fact_set(job, ".vip", wanted);
 	return CERTAUTO__NEXT;
 }
@@ -342,13 +348,13 @@ static certauto__verdict virtual_other(certauto_job *job)
 }
 
 /* The name that the url has is the VIP's, unless it is a manager's. */
-static void virtual_add(certauto_job *job)
+static int virtual_add(certauto_job *job)
 {
 	const char *ip = certauto__fact_own(job, ".vip"), *name;
 	char at[CERTAUTO__ADDRESS], names[2 * CERTAUTO__NSX_NAME];
 	certauto__buffer host = CERTAUTO__BUFFER(512);
 	const char *tls_port = certauto__fact_own(job, ".port");
-	int port, is_ip;
+	int port, is_ip, rc;
 
 	if (url_host(&host, &port, job) < 0)
 		certauto__buffer_clear(&host);
@@ -361,8 +367,9 @@ static void virtual_add(certauto_job *job)
 	snprintf(at, sizeof(at), strchr(ip, ':') != NULL ? "[%s]:%s" : "%s:%s", ip,
 		tls_port != NULL ? tls_port : "443");
 	snprintf(names, sizeof(names), "%s,%.250s", ip, is_ip ? "" : name);
-	endpoint_add(job, "vip", "VIP", at, names);
+	rc = endpoint_add(job, "vip", "VIP", at, names);
 	certauto__buffer_free(&host);
+	return rc;
 }
 
 certauto__verdict certauto__nsx_virtual_read(certauto_job *job, certauto__exchange *x)
@@ -374,16 +381,16 @@ certauto__verdict certauto__nsx_virtual_read(certauto_job *job, certauto__exchan
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, NULL, "reading the virtual IP");
 	certauto__fact_set(job, ".vip", NULL);
+	certauto__fact_set(job, ".unset", NULL);
 	if (certauto__nsx_rows(x, fields, virtual_row, job, NULL, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".vip") == NULL)
 		verdict = virtual_unset(job);
 	else if (wanted != NULL && !certauto__fact_is(job, ".vip", wanted))
 		verdict = virtual_other(job);
-	else
-		certauto__fact_set(job, "vip.set", NULL);
-	if (verdict == CERTAUTO__NEXT && certauto__fact_own(job, ".vip") != NULL)
-		virtual_add(job);
+	if (verdict == CERTAUTO__NEXT && certauto__fact_own(job, ".vip") != NULL &&
+		virtual_add(job) < 0)
+		return CERTAUTO__FAILED;
 	return verdict;
 }
 
@@ -393,7 +400,9 @@ certauto__verdict certauto__nsx_look_ask(certauto_job *job, certauto__exchange *
 {
 	int i = certauto__index(job);
 
-	if (certauto__nsx_is_vip(job, i) && certauto__fact_own(job, "vip.set") != NULL)
+	if (certauto__nsx_is_out(job, i))
+		return CERTAUTO__NEXT;
+	if (certauto__nsx_is_vip(job, i) && certauto__fact_own(job, ".unset") != NULL)
 		return CERTAUTO__NEXT; /* it is not there yet */
 	return certauto__nsx_look(job, x, certauto__fact_nth(job, "at", i));
 }

@@ -25,6 +25,7 @@
 #define VAIN_MAX 2         /* openings in a row that no call came through after: one more could lock
 			      the account */
 #define VAIN_SESSIONS 4    /* the same where each began with a login that was answered */
+#define AWAY_MS 500        /* between looks whether one that restarts is there again */
 #define RETRY_SHORT_S 5    /* told by Retry-After: waited for here */
 #define LEGACY_UNTIL_MAJOR 3
 #define LEGACY_UNTIL_MINOR 2
@@ -130,6 +131,7 @@ static certauto__verdict login_ask(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__NEXT;
 	door_drop(door); /* one of before would make it a call of that session */
 	certauto__nsx_call_at(x, target, "POST", door->address, "/api/session/create");
+	x->body.secret = 1;
 	certauto__buffer_text_add(&x->body, "j_username=");
 	certauto__url_escape(&x->body, certauto__option_text(target, "user"));
 	certauto__buffer_text_add(&x->body, "&j_password=");
@@ -175,12 +177,13 @@ static int take_session(struct door *door, const certauto__exchange *x, certauto
 }
 
 /* A refusal that would be the same a second time. */
-static certauto__verdict open_refused(certauto_job *job, const certauto__exchange *x,
-	const char *doing)
+static certauto__verdict open_refused(certauto_job *job, certauto__exchange *x, const char *doing)
 {
 	struct door *door = certauto__job_env(job);
 	certauto_error error = {0};
 
+	if (x->error.code == CERTAUTO_ERETRY_LATER) /* it says when */
+		return certauto__fail_with(job, &x->error);
 	certauto__nsx_tell(&error, x, door->session->target, door->address, doing);
 	if (x->rc == 0 && x->status == 403)
 		error.code = CERTAUTO_EAUTH;
@@ -189,8 +192,23 @@ static certauto__verdict open_refused(certauto_job *job, const certauto__exchang
 	return certauto__fail_with(job, &error);
 }
 
+/* A manager that restarts with its certificate is waited for by whoever asks it, and here for all
+ * of them: what is to be taken back would fail with the login. */
+static int is_away(const certauto_job *job, const certauto__exchange *x)
+{
+	const struct door *door = certauto__job_env(job);
+
+	return door->session->pins != NULL &&
+		(x->rc == CERTAUTO_ENET || x->rc == CERTAUTO_ETIMEDOUT || x->rc == CERTAUTO_ETLS ||
+			x->status == 429 || x->status >= 500) &&
+		certauto__step_age_ms(job) <
+			2 * certauto__option_number(door->session->target, "timeout_ms");
+}
+
 static certauto__verdict login_read(certauto_job *job, certauto__exchange *x)
 {
+	if (is_away(job, x))
+		return certauto__again(job, AWAY_MS);
 	if (certauto__nsx_is_no(x))
 		return open_refused(job, x, "logging in");
 	return take_session(certauto__job_env(job), x, certauto__job_error_of(job)) < 0
@@ -225,6 +243,8 @@ static certauto__verdict version_read(certauto_job *job, certauto__exchange *x)
 	struct session *session = door->session;
 	certauto_error error = {0};
 
+	if (is_away(job, x))
+		return certauto__again(job, AWAY_MS);
 	/* Logged in, and forgotten at once: the virtual IP has moved. */
 	if (certauto__nsx_is_login(x) && door->id != NULL &&
 		certauto__fact_own(job, ".again") == NULL) {
@@ -243,11 +263,11 @@ static certauto__verdict version_read(certauto_job *job, certauto__exchange *x)
 }
 
 static const struct certauto__step open_steps[] = {
-	{.name = "login", .ask = login_ask, .read = login_read, .flags = CERTAUTO__ERRORS},
+	{.name = "login", .ask = login_ask, .read = login_read, .flags = CERTAUTO__ANYHOW},
 	{.name = "version",
 		.ask = version_ask,
 		.read = version_read,
-		.flags = CERTAUTO__READS | CERTAUTO__ERRORS},
+		.flags = CERTAUTO__READS | CERTAUTO__ANYHOW},
 };
 
 static const struct certauto__table open_table = {

@@ -54,9 +54,8 @@ void certauto__rest_words(certauto__buffer *words, const certauto__exchange *x, 
 /* 1: text has that part in it, whatever the case. */
 int certauto__rest_has(const char *text, const char *part);
 /* Sets err to code, with what was being done, status, the device's own code unless number is 0, and
- * words: of a refusal. Of what was not
- * answered at all (x->rc): to why not; its code is that. advice: NULL, or what to do. Returns the
- * code. */
+ * words: of a refusal. Of what was not answered at all (x->rc): to why not; its code is that.
+ * advice: NULL, or what to do. Returns the code. */
 int certauto__rest_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing, int code, int number,
 	const certauto__buffer *words, const char *advice);

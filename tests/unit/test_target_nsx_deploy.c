@@ -223,15 +223,15 @@ static certauto__verdict play_lists(certauto_job *job, certauto__exchange *x, co
 	/* What is too long is nothing: cut, it would be another's. */
 	assert_int_equal(certauto__nsx_value(value, sizeof(value), "12345678,b", 0), 1);
 	assert_string_equal(value, "");
-	assert_int_equal(certauto__nsx_listed("a,,bc", "bc"), 1);
-	assert_int_equal(certauto__nsx_listed("a,,bc", "b"), 0);
-	assert_int_equal(certauto__nsx_listed("a,,bc", ""), 0);
-	assert_int_equal(certauto__nsx_listed(NULL, "a"), 0);
-	assert_int_equal(certauto__nsx_listed("a", NULL), 0);
-	certauto__nsx_list_add(job, "list", "a");
-	certauto__nsx_list_add(job, "list", "b");
-	certauto__nsx_list_add(job, "list", "a");
-	certauto__nsx_list_add(job, "list", NULL);
+	assert_int_equal(certauto__device_listed("a,,bc", "bc"), 1);
+	assert_int_equal(certauto__device_listed("a,,bc", "b"), 0);
+	assert_int_equal(certauto__device_listed("a,,bc", ""), 0);
+	assert_int_equal(certauto__device_listed(NULL, "a"), 0);
+	assert_int_equal(certauto__device_listed("a", NULL), 0);
+	certauto__device_list_add(job, "list", "a");
+	certauto__device_list_add(job, "list", "b");
+	certauto__device_list_add(job, "list", "a");
+	certauto__device_list_add(job, "list", NULL);
 	assert_string_equal(certauto__fact_own(job, "list"), "a,b");
 	return CERTAUTO__NEXT;
 }
@@ -282,7 +282,10 @@ static const struct where wheres[] = {
 		"not in the cluster", NULL},
 	{{NULL}, "{\"nodes\":[]}", NULL, CERTAUTO_ENOTFOUND, "has no managers", NULL},
 	{{NULL}, "{\"nodes\":[" NODE("1", "n1", "", AT("10.0.0.11")) "," NODE("2", "n2", "", "{}")
-		"]}", NULL, CERTAUTO_ENOTFOUND, "does not tell where its managers are", NULL},
+		"]}", NULL, CERTAUTO_ENOTFOUND, "does not tell the ids and", NULL},
+	/* One without an id could not be given anything. */
+	{{NULL}, "{\"nodes\":[{\"display_name\":\"n1\",\"api_listen_addr\":" AT("10.0.0.11") "}]}",
+		NULL, CERTAUTO_ENOTFOUND, "does not tell the ids and", NULL},
 	{{"url", "https://10.0.0.77", NULL}, THREE, "{\"ip_address\":\"0.0.0.0\"}",
 		CERTAUTO_ENOTFOUND, "has no virtual IP", NULL},
 	{{"vip", "10.0.0.6", NULL}, THREE, "{\"ip_address\":\"" VIP "\"}", CERTAUTO_EREFUSED,
@@ -1237,6 +1240,129 @@ static void test_nsx__the_dead_are_waited_for_once(void **state)
 	scene_end();
 }
 
+/* One that was told to change, and has not been seen to, may be about to: it is given what it
+ * presented before. What somebody else has put there stays. */
+static certauto__verdict play_sent(certauto_job *job, certauto__exchange *x, const void *arg)
+{
+	static const struct {
+		const char *was, *sent, *old, *phase;
+		certauto__verdict verdict;
+	} cases[] = {
+		{"other", "yes", "x1", "look", CERTAUTO__WAIT_AGAIN},
+		{"other", NULL, "x1", "look", CERTAUTO__NEXT},
+		{"other", "yes", NULL, "look", CERTAUTO__NEXT},
+		{"somebody's", "yes", "x1", "look", CERTAUTO__NEXT},
+		{"other", "yes", "x1", "leaf", CERTAUTO__NEXT},
+	};
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cluster_set(job, "xxx");
+		certauto__fact_set(job, ".phase", cases[i].phase);
+		certauto__fact_set(job, "was.0", strcmp(cases[i].was, "other") == 0
+			? print_of(&scene.other) : cases[i].was);
+		certauto__fact_set(job, "sent.0", cases[i].sent);
+		certauto__fact_set(job, "old.0", cases[i].old);
+		certauto__exchange_reset(x);
+		assert_int_equal(read_answer(job, x, 0, NULL, &scene.other,
+			certauto__nsx_apply_undo_read), cases[i].verdict);
+		if (cases[i].verdict == CERTAUTO__WAIT_AGAIN)
+			assert_string_equal(certauto__fact_own(job, ".phase"), "apply");
+	}
+	return CERTAUTO__NEXT;
+}
+
+/* A refusal is none of that; a lost answer, and one of a proxy, may be. */
+static certauto__verdict play_asked(certauto_job *job, certauto__exchange *x, const void *arg)
+{
+	static const struct {
+		int status, is_sent;
+	} cases[] = {{200, 1}, {400, 0}, {409, 0}, {503, 1}};
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cluster_set(job, "xxx");
+		certauto__fact_set(job, "id", "o1");
+		certauto__fact_set(job, ".due.0", "yes");
+		certauto__fact_set(job, ".restarted", NULL);
+		job->attempts = 1;
+		certauto__exchange_reset(x);
+		assert_int_equal(certauto__nsx_apply_ask(job, x), CERTAUTO__SEND);
+		assert_string_equal(certauto__fact_own(job, "sent.0"), "yes");
+		(void)read_answer(job, x, cases[i].status, "{}", NULL, certauto__nsx_apply_read);
+		assert_int_equal(certauto__fact_own(job, "sent.0") != NULL, cases[i].is_sent);
+	}
+	return CERTAUTO__NEXT;
+}
+
+static void test_nsx__what_may_be_about_to_change_is_put_back(void **state)
+{
+	(void)state;
+	scene_begin();
+	scene_target(NULL);
+	assert_int_equal(play(play_sent, NULL), 0);
+	assert_int_equal(play(play_asked, NULL), 0);
+	scene_end();
+}
+
+/* A manager that always has one page more. */
+static certauto__verdict play_pages(certauto_job *job, certauto__exchange *x, const void *arg)
+{
+	static const struct row none[] = {{.id = NULL}};
+	const struct certauto__step *step = step_of(&certauto__nsx_deploy, "observe");
+
+	(void)arg;
+	cluster_set(job, "xxx");
+	job->attempts = 499;
+	assert_int_equal(read_list(job, x, none, "c", step->read), CERTAUTO__WAIT_AGAIN);
+	certauto__exchange_reset(x);
+	job->attempts = 500;
+	return read_list(job, x, none, "c", step->read);
+}
+
+static void test_nsx__pages_that_never_end_do(void **state)
+{
+	(void)state;
+	scene_begin();
+	scene_target(NULL);
+	assert_int_equal(play(play_pages, NULL), CERTAUTO_EPROTO);
+	says("more than 500 pages");
+	scene_end();
+}
+
+/* The id of a policy certificate is its name, which may be long. */
+static certauto__verdict play_long(certauto_job *job, certauto__exchange *x, const void *arg)
+{
+	char name[301];
+
+	(void)arg;
+	memset(name, 'n', sizeof(name) - 1);
+	name[300] = '\0';
+	certauto__nsx_older(job, name, "1");
+	certauto__nsx_end_ask(job, x);
+	assert_null(certauto__fact_own(job, "tidy")); /* cut, it would be another's */
+	name[216] = '\0';
+	certauto__nsx_older(job, name, "1");
+	certauto__nsx_end_ask(job, x);
+	assert_int_equal(certauto__nsx_tidy_each(job), 1);
+	assert_int_equal(certauto__nsx_tidy_ask(job, x), CERTAUTO__SEND);
+	assert_non_null(strstr(certauto__buffer_text(&x->url), name));
+	return CERTAUTO__NEXT;
+}
+
+static void test_nsx__a_long_id_is_removed_or_left_alone(void **state)
+{
+	const char *options[] = {"keep_old", "0", NULL};
+
+	(void)state;
+	scene_begin();
+	scene_target(options);
+	assert_int_equal(play(play_long, NULL), 0);
+	scene_end();
+}
+
 /* ---- virtual servers ---- */
 
 #define VS "GET /policy/api/v1/infra/lb-virtual-servers/shop"
@@ -1437,6 +1563,9 @@ int main(void)
 		cmocka_unit_test(test_nsx__what_cannot_be_put_back_is_told),
 		cmocka_unit_test(test_nsx__an_apply_that_was_lost_is_asked_for_again),
 		cmocka_unit_test(test_nsx__the_dead_are_waited_for_once),
+		cmocka_unit_test(test_nsx__what_may_be_about_to_change_is_put_back),
+		cmocka_unit_test(test_nsx__pages_that_never_end_do),
+		cmocka_unit_test(test_nsx__a_long_id_is_removed_or_left_alone),
 		cmocka_unit_test(test_nsx__a_virtual_server_that_does_not_suit_is_told),
 		cmocka_unit_test(test_nsx__each_decision_survives_a_lack_of_memory),
 		cmocka_unit_test(test_nsx__a_look_at_a_server_survives_a_lack_of_memory),
