@@ -85,6 +85,8 @@ static int add_secret(struct text *out, const char *value)
 
 /* ---- one --target ---- */
 
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
 static size_t name_length(const char *text)
 {
 	return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
@@ -196,7 +198,7 @@ static int add_options(struct adhoc *adhoc, certauto_target *target, const char 
 		/* What follows is not repeated: there may be a secret in it. */
 		if (name_len == 0 || rest[name_len] != '=')
 			return say_usage(adhoc->shell, "--target %s: \"%.*s\" is not OPTION=VALUE",
-				certauto_target_type(target), (int)strcspn(rest, ",="), rest);
+				certauto_target_type(target), (int)strspn(rest, WORD), rest);
 		value_len = value_length(rest + name_len + 1);
 		name = memory_copy(rest, name_len);
 		value = memory_copy(rest + name_len + 1, value_len);
@@ -351,8 +353,9 @@ int adhoc_target(struct shell *shell, const char *text, int bare, certauto_targe
 	char *type = memory_copy(text, strcspn(text, ","));
 	int status;
 
-	/* What has options is a type, be it one that is not known. */
-	if (!is_type(shell, text) && strchr(text, ',') == NULL)
+	/* What has options is a type, be it one that is not known; what has none is a name, even if
+	 * there is a type of that name, as none that works can do without. */
+	if (strchr(text, ',') == NULL && !(bare && is_type(shell, text)))
 		status = adhoc_named(shell, text, out);
 	else
 		status = (bare ? open_bare : open_type)(shell, text, type, out);

@@ -12,6 +12,7 @@ struct hook {
 	struct strings variables;   /* set from the file of --env-file; each a copy of ours */
 	certauto_target **targets;
 	size_t n_targets;
+	int64_t begun_ms;
 };
 
 /* One answer to a challenge. */
@@ -25,7 +26,8 @@ struct hook_answer {
 /* Where the caller keeps a certificate. */
 struct hook_files {
 	const char *name;   /* what it calls the certificate */
-	const char *key;    /* NULL: the target has it */
+	const char *key;
+	int is_requested;   /* a target was asked for a key: then that may be the one */
 	const char *chain;  /* the certificate, and those above it */
 	const char *issuer; /* those above it, if they are not there; or NULL */
 };
@@ -57,7 +59,8 @@ int hook_present(struct hook *hook, const char *challenge, const struct hook_ans
 	size_t n);
 int hook_cleanup(struct hook *hook, const char *challenge, const struct hook_answer *answers,
 	size_t n);
-/* Takes the certificate to every target that takes one; without a key, that can have it. */
+/* Takes the certificate to every target that takes one; or where a target has made its key, to
+ * those that make keys. */
 int hook_deploy(struct hook *hook, const struct hook_files *files);
 /* Prints a signing request for a key of the first target that makes keys. It is kept in the file
  * kept, and the next time printed from there, if it is for these names. */

@@ -14,7 +14,8 @@
 
 #define FILE_MAX_SIZE 65536
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789"
-#define BLANKS " \t\r"
+#define BLANKS " \t"
+#define ENDS "&|<>()" /* of a word, for a shell */
 
 const char *hook_variable(const char *name)
 {
@@ -34,10 +35,18 @@ const char *hook_either(const char *name, const char *older)
  * Read, never run: what a shell would evaluate is refused instead of being taken as it stands, as
  * then the same file would say two things. */
 
+/* Does a shell take what is at at, outside quotes, for more than a letter? */
+static int is_evaluated(const char *value, const char *at)
+{
+	if (*at == '~')
+		return at == value || at[-1] == ':';
+	return strchr(ENDS, *at) != NULL;
+}
+
 /* Takes quotes and backslashes off value, in place. NULL, or what is wrong with it. */
 static const char *unquote(char *value)
 {
-	char *to = value, quote = '\0';
+	char *to = value, *from = value, quote = '\0';
 
 	for (; *value != '\0'; value++) {
 		if (quote == '\'' ? *value == '\'' : quote != '\0' && *value == quote) {
@@ -46,8 +55,9 @@ static const char *unquote(char *value)
 			*to++ = *value;
 		} else if (quote == '\0' && (*value == '\'' || *value == '"')) {
 			quote = *value;
-		} else if (*value == '$' || *value == '`') {
-			return "a shell would replace what follows $ and `: put the value into "
+		} else if (*value == '$' || *value == '`' ||
+			(quote == '\0' && is_evaluated(from, value))) {
+			return "a shell would make something else of it: put the value into "
 				"single quotes";
 		} else if (*value == '\\' &&
 			(quote == '\0' || (value[1] != '\0' && strchr("\\\"$`", value[1])))) {
@@ -119,6 +129,8 @@ static int take_lines(struct hook *hook, const char *path, char *text)
 	for (number = 1, line = text; line != NULL; number++, line = next) {
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
+		if (*line != '\0' && line[strlen(line) - 1] == '\r')
+			line[strlen(line) - 1] = '\0';
 		/* What is in the line is not told: it may be a password. */
 		if ((why = parse_line(line, &name, &value)) != NULL)
 			return say_usage(hook->shell, "%s:%d: %s", path, number, why);
@@ -154,6 +166,8 @@ static int take_file(struct hook *hook, const char *path)
 		why = strerror(errno);
 	else if (why == NULL && text.len > FILE_MAX_SIZE)
 		why = "it is too long";
+	else if (why == NULL && text.len > 0 && strlen(text.data) != text.len)
+		why = "it is not text: there is a zero byte in it";
 	if (why != NULL)
 		status = say_usage(hook->shell, "--env-file %s: %s", path, why);
 	else

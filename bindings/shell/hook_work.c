@@ -5,34 +5,31 @@
 #include "hook.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "adhoc.h"
+#include "certs.h"
 #include "input.h"
 #include "output.h"
 
 #define CHAIN_MAX 262144
 #define REQUEST_MAX 65536
 #define PATIENCE_S 60  /* with another run that is at work on the target */
+#define LOCK_POLL_MS 100
 #define ACME_LABEL "_acme-challenge."
 
 /* ---- targets ---- */
 
-/* Without options it is a name, even if there is a type of that name: none can do without. */
-static int is_name(const char *text)
+static int open_target(struct hook *hook, const char *text)
 {
-	return strchr(text, ',') == NULL;
-}
-
-static int add_target(struct hook *hook, const char *text)
-{
-	struct shell *shell = hook->shell;
 	certauto_target *target = NULL;
-	int status = is_name(text) ? adhoc_named(shell, text, &target)
-				   : adhoc_target(shell, text, 0, &target);
+	int status = adhoc_with_store(hook->shell, text, hook->n_targets == 0, &target);
 
 	if (status != STATUS_DONE)
 		return status;
@@ -41,39 +38,13 @@ static int add_target(struct hook *hook, const char *text)
 	return STATUS_DONE;
 }
 
-/* The state directory of the configuration has the journal of what a killed run was about; nothing
- * of the kind belongs to a target that is made of options. */
-static int use_store(struct hook *hook, const char *text)
-{
-	struct shell *shell = hook->shell;
-	certauto_store *store = NULL;
-	int rc = 0;
-
-	if (is_name(text) && (rc = certauto_fleet_dup_store(&store, shell->fleet)) == 0)
-		rc = certauto_context_use_store(shell->cx, store);
-	certauto_store_free(store);
-	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
-}
-
-static int open_target(struct hook *hook, const char *text)
-{
-	int status = add_target(hook, text);
-
-	if (status == STATUS_DONE && hook->n_targets == 1)
-		status = use_store(hook, text);
-	/* The next one brings its own. */
-	certauto_fleet_free(hook->shell->fleet);
-	hook->shell->fleet = NULL;
-	return status;
-}
-
 /* Names with blanks between them, or one that is made of options. */
 static int open_named(struct hook *hook, const char *text)
 {
 	char *copy, *rest, *name;
 	int status = STATUS_DONE;
 
-	if (!is_name(text))
+	if (strchr(text, ',') != NULL)
 		return open_target(hook, text);
 	copy = rest = memory_copy(text, strlen(text));
 	while (status == STATUS_DONE && (name = strsep(&rest, " \t\n")) != NULL)
@@ -103,12 +74,21 @@ static int open_targets(struct hook *hook)
 	return status;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 int hook_open(struct hook *hook)
 {
 	struct options *options = &hook->shell->options;
 	const char *config;
 	int status = hook_environment(hook);
 
+	hook->begun_ms = now_ms();
 	if (status != STATUS_DONE)
 		return status;
 	config = hook_variable("CERTAUTO_CONFIG");
@@ -160,6 +140,7 @@ int hook_cap(const char *challenge)
 
 typedef int start_fn(certauto_job **out, certauto_target *target, const char *challenge,
 	const char *name, const char *token, const char *value, int deadline_ms);
+typedef int finish_fn(struct shell *shell, certauto_job *job);
 
 /* What a row of answers is done with. */
 struct work {
@@ -207,7 +188,7 @@ static int start_one(struct work *work, start_fn *start, size_t i)
 }
 
 /* All those that are marked, side by side: marks stay where it went well. */
-static int run_all(struct work *work, start_fn *start)
+static int run_all(struct work *work, start_fn *start, finish_fn *finish)
 {
 	struct shell *shell = work->hook->shell;
 	int rc, status = STATUS_DONE;
@@ -222,7 +203,7 @@ static int run_all(struct work *work, start_fn *start)
 	for (i = 0; i < work->n; i++) {
 		if (work->jobs[i] == NULL)
 			continue;
-		if ((rc = shell_finish(shell, work->jobs[i])) < 0) {
+		if ((rc = finish(shell, work->jobs[i])) < 0) {
 			work->done[i] = 0;
 			status = say_failure(shell, rc);
 		}
@@ -264,9 +245,9 @@ int hook_present(struct hook *hook, const char *challenge, const struct hook_ans
 	int status = work_open(&work, hook, challenge, answers, n);
 
 	if (status == STATUS_DONE &&
-	    (status = run_all(&work, certauto_target_start_present)) != STATUS_DONE)
+	    (status = run_all(&work, certauto_target_start_present, shell_finish)) != STATUS_DONE)
 		/* Nobody will ask for that: to the caller none of them is there. */
-		(void)run_all(&work, certauto_target_start_cleanup);
+		(void)run_all(&work, certauto_target_start_cleanup, shell_finish_undo);
 	work_close(&work);
 	return status;
 }
@@ -278,7 +259,7 @@ int hook_cleanup(struct hook *hook, const char *challenge, const struct hook_ans
 	int status = work_open(&work, hook, challenge, answers, n);
 
 	if (status == STATUS_DONE)
-		status = run_all(&work, certauto_target_start_cleanup);
+		status = run_all(&work, certauto_target_start_cleanup, shell_finish);
 	work_close(&work);
 	return status;
 }
@@ -344,26 +325,117 @@ static int pause_ms(int ms)
 	return poll(NULL, 0, ms) == 0 && shell_signal() == 0;
 }
 
+/* What --timeout gives is for all targets. */
+static int left_ms(const struct hook *hook)
+{
+	return (int)(hook->begun_ms + shell_timeout_ms(hook->shell) - now_ms());
+}
+
+/* Two runs with one certificate, as that of a timer and that of a client, one after the other: what
+ * one of them takes back may be what the other has deployed. The folder of the certificate is what
+ * both know; *fd keeps it. */
+static int lock_folder(struct hook *hook, const char *file, int *fd)
+{
+	const char *slash = strrchr(file, '/');
+	char *folder = slash != NULL ? memory_copy(file, (size_t)(slash - file) + 1)
+				     : memory_copy(".", 1);
+
+	*fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	while (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		if (left_ms(hook) > 0 && pause_ms(LOCK_POLL_MS))
+			continue;
+		complain("another certauto is at work with %s", file);
+		return STATUS_FAILED;
+	}
+	return STATUS_DONE;
+}
+
 /* Another run that is at work on the target is waited for: who calls a hook does not come back. */
 static int deploy_to(struct hook *hook, certauto_target *target, const char *name,
 	certauto_chain *chain, certauto_key *key)
 {
 	struct shell *shell = hook->shell;
 	certauto_job *job;
-	int rc, waited_s = 0, pause_s = 1;
+	int rc, waited_s = 0, pause_s;
 
-	for (;;) {
+	if (left_ms(hook) <= 0) {
+		complain("%s is not deployed to %s: the time of --timeout is over", name,
+			certauto_target_type(target));
+		return STATUS_FAILED;
+	}
+	for (pause_s = 1;; waited_s += pause_s, pause_s *= 2) {
 		job = NULL;
-		if ((rc = certauto_target_start_deploy(&job, target, name, chain, key,
-			     shell_timeout_ms(shell))) == 0)
+		if ((rc = certauto_target_start_deploy(
+			     &job, target, name, chain, key, left_ms(hook))) == 0)
 			rc = shell_finish(shell, job);
 		if ((rc != CERTAUTO_EBUSY && rc != CERTAUTO_ERETRY_LATER) ||
-		    waited_s >= PATIENCE_S || !pause_ms(pause_s * 1000))
+		    waited_s >= PATIENCE_S || left_ms(hook) <= pause_s * 1000 ||
+		    !pause_ms(pause_s * 1000))
 			break;
-		waited_s += pause_s;
-		pause_s *= 2;
 	}
 	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
+}
+
+/* Is it the key in the certificate? Any certificate of it has the same pin. */
+static int is_key_of(const struct shell *shell, certauto_key *key, const certauto_chain *chain)
+{
+	const char *name = "localhost";
+	certauto_csr *csr = NULL;
+	certauto_chain *own = NULL;
+	struct json *ours = NULL, *theirs = NULL;
+	int is_it = 0;
+
+	if (certauto_csr_new(&csr, shell->cx, key, &name, 1) == 0 &&
+	    certauto_chain_new_self_signed(&own, key, csr, (int64_t)time(NULL) + 3600) == 0 &&
+	    (ours = certs_details(shell, own)) != NULL &&
+	    (theirs = certs_details(shell, chain)) != NULL)
+		is_it = strcmp(json_text_or(json_first(ours), "pin", "?"),
+				json_text_or(json_first(theirs), "pin", "")) == 0;
+	json_free(ours);
+	json_free(theirs);
+	certauto_chain_free(own);
+	certauto_csr_free(csr);
+	return is_it;
+}
+
+/* The key of the certificate; none: a target has made it, and it is nowhere else. */
+static int load_key(struct hook *hook, const struct hook_files *files, const certauto_chain *chain,
+	certauto_key **out)
+{
+	int rc = 0;
+
+	if (!files->is_requested || access(files->key, F_OK) == 0)
+		rc = certauto_key_load(out, hook->shell->cx, files->key);
+	if (rc < 0)
+		return say_failure(hook->shell, rc);
+	/* One from before a target was asked. */
+	if (files->is_requested && *out != NULL && !is_key_of(hook->shell, *out, chain)) {
+		certauto_key_free(*out);
+		*out = NULL;
+	}
+	return STATUS_DONE;
+}
+
+/* One that fails is no reason to leave the others with the old certificate. */
+static int deploy_to_all(
+	struct hook *hook, const char *name, certauto_chain *chain, certauto_key *key)
+{
+	int cap = key != NULL ? CERTAUTO_TARGET_DEPLOY : CERTAUTO_TARGET_CSR;
+	int one, status = STATUS_DONE;
+	size_t i;
+
+	if (!hook_can(hook, cap))
+		return say_usage(hook->shell, "%s", key != NULL
+				? "no target here takes certificates"
+				: "a target has made the key, and no target here makes keys");
+	for (i = 0; i < hook->n_targets; i++) {
+		if ((certauto_target_caps(hook->targets[i]) & cap) == 0)
+			continue;
+		one = deploy_to(hook, hook->targets[i], name, chain, key);
+		status = one != STATUS_DONE ? one : status;
+	}
+	return status;
 }
 
 int hook_deploy(struct hook *hook, const struct hook_files *files)
@@ -371,22 +443,17 @@ int hook_deploy(struct hook *hook, const struct hook_files *files)
 	certauto_chain *chain = NULL;
 	certauto_key *key = NULL;
 	struct text name = {0};
-	/* A key that a target keeps is nowhere else. */
-	int cap = files->key != NULL ? CERTAUTO_TARGET_DEPLOY : CERTAUTO_TARGET_CSR;
-	size_t i;
-	int rc, status = load_chain(hook, files, &chain), one;
+	int fd, status = lock_folder(hook, files->chain, &fd);
 
-	if (status == STATUS_DONE && files->key != NULL &&
-	    (rc = certauto_key_load(&key, hook->shell->cx, files->key)) < 0)
-		status = say_failure(hook->shell, rc);
+	if (status == STATUS_DONE)
+		status = load_chain(hook, files, &chain);
+	if (status == STATUS_DONE)
+		status = load_key(hook, files, chain, &key);
 	add_name(&name, hook, files->name);
-	/* One that fails is no reason to leave the others with the old certificate. */
-	for (i = 0, one = status; i < hook->n_targets && one == STATUS_DONE; i++) {
-		if ((certauto_target_caps(hook->targets[i]) & cap) == 0)
-			continue;
-		rc = deploy_to(hook, hook->targets[i], text_of(&name), chain, key);
-		status = rc != STATUS_DONE ? rc : status;
-	}
+	if (status == STATUS_DONE)
+		status = deploy_to_all(hook, text_of(&name), chain, key);
+	if (fd >= 0)
+		close(fd);
 	text_free(&name);
 	certauto_key_free(key);
 	certauto_chain_free(chain);

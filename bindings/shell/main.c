@@ -154,11 +154,16 @@ int shell_open_fleet(struct shell *shell)
 
 int shell_finish(struct shell *shell, certauto_job *job)
 {
-	int rc;
-
 	/* A signal that came before there was a job has cancelled nothing. */
 	if (signal_number != 0)
 		certauto_job_cancel(job);
+	return shell_finish_undo(shell, job);
+}
+
+int shell_finish_undo(struct shell *shell, certauto_job *job)
+{
+	int rc;
+
 	do {
 		rc = certauto_job_wait(job, progress_live() ? SLICE_MS : shell_timeout_ms(shell));
 		progress_tick();

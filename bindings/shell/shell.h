@@ -53,6 +53,9 @@ int shell_open_file(struct shell *shell);
 int shell_timeout_ms(const struct shell *shell);
 /* Drives a job, which it takes, to its end. Returns its result; its error is the context's. */
 int shell_finish(struct shell *shell, certauto_job *job);
+/* The same for a job that takes something back: a signal that has come is a reason for that, and
+ * only a further one ends it. */
+int shell_finish_undo(struct shell *shell, certauto_job *job);
 /* The signal that interrupted us, or 0. */
 int shell_signal(void);
 /* What the command ends with: status unless a signal came. Says so. */

@@ -74,23 +74,36 @@ int run_hook_certbot_cleanup(struct shell *shell)
 	return certbot_answer(shell, hook_cleanup);
 }
 
-static int certbot_deploy(struct hook *hook, const char *folder)
+/* Without slashes at its end; "." is not what a folder is called. To be freed. */
+static char *plain_folder(const char *folder)
 {
-	struct text key = {0}, chain = {0}, name = {0};
-	struct hook_files files = {0};
 	size_t len = strlen(folder);
-	int status;
+	char *plain, *whole = NULL;
 
 	while (len > 1 && folder[len - 1] == '/')
 		len--;
-	text_add_n(&name, folder, len);
-	text_printf(&key, "%s/privkey.pem", text_of(&name));
-	text_printf(&chain, "%s/fullchain.pem", text_of(&name));
-	files.name = last_of(text_of(&name));
+	plain = memory_copy(folder, len);
+	if (strcmp(last_of(plain), ".") == 0 || strcmp(last_of(plain), "..") == 0)
+		whole = realpath(plain, NULL);
+	if (whole == NULL)
+		return plain;
+	free(plain);
+	return whole;
+}
+
+static int certbot_deploy(struct hook *hook, const char *given)
+{
+	char *folder = plain_folder(given);
+	struct text key = {0}, chain = {0};
+	struct hook_files files = {.name = last_of(folder)};
+	int status;
+
+	text_printf(&key, "%s/privkey.pem", folder);
+	text_printf(&chain, "%s/fullchain.pem", folder);
 	files.key = text_of(&key);
 	files.chain = text_of(&chain);
 	status = hook_deploy(hook, &files);
-	text_free(&name);
+	free(folder);
 	text_free(&key);
 	text_free(&chain);
 	return status;
@@ -110,9 +123,7 @@ int run_hook_certbot_deploy(struct shell *shell)
 		return say_usage(shell,
 			"RENEWED_LINEAGE is not set: certbot calls this behind --deploy-hook; else "
 			"name the folder of a certificate, /etc/letsencrypt/live/NAME");
-	if ((status = hook_open(&hook)) == STATUS_DONE && !hook_can(&hook, CERTAUTO_TARGET_DEPLOY))
-		status = say_usage(shell, "no target here takes certificates");
-	if (status != STATUS_DONE)
+	if ((status = hook_open(&hook)) != STATUS_DONE)
 		return end(&hook, status);
 	for (i = 0; i < n; i++) {
 		one = certbot_deploy(&hook, folders->n > 0 ? folders->items[i] : renewed);
@@ -183,8 +194,7 @@ static int dehydrated_deploy(struct hook *hook, const struct strings *args)
 	int status = STATUS_DONE;
 
 	text_printf(&kept, "%s/" KEPT_REQUEST, folder != NULL ? folder : ".");
-	if (access(text_of(&kept), F_OK) == 0)
-		files.key = NULL;
+	files.is_requested = access(text_of(&kept), F_OK) == 0;
 	if (hook_can(hook, CERTAUTO_TARGET_DEPLOY))
 		status = hook_deploy(hook, &files);
 	free(folder);
@@ -292,7 +302,7 @@ int run_hook_dehydrated(struct shell *shell)
  * Its DNS provider "exec", and the hooks of its commands, which it kills after two minutes: before
  * that we give up, and take back what we have begun. */
 
-#define LEGO_PATIENCE_S "90"
+#define LEGO_PATIENCE_S "80"
 
 /* "FQDN VALUE", or under EXEC_MODE=RAW "-- DOMAIN TOKEN KEYAUTH". */
 static int lego_answer(struct hook *hook, const struct strings *args, answer_fn *does)
@@ -345,8 +355,6 @@ static int lego_deploy(struct hook *hook, const struct strings *args)
 			"lego has not called this: LEGO_CERT_DOMAIN, LEGO_CERT_PATH and "
 			"LEGO_CERT_KEY_PATH are not set; it belongs behind --run-hook, "
 			"--renew-hook or --deploy-hook");
-	if (!hook_can(hook, CERTAUTO_TARGET_DEPLOY))
-		return say_usage(hook->shell, "no target here takes certificates");
 	/* Older ones do not say where that is. */
 	if (files.issuer == NULL && len > 4 && strcmp(files.chain + len - 4, ".crt") == 0) {
 		text_add_n(&issuer, files.chain, len - 4);
@@ -390,8 +398,6 @@ static int acme_sh_deploy(struct hook *hook, const struct strings *args)
 	struct hook_files files = {
 		.name = args->items[0], .key = args->items[1], .chain = args->items[4]};
 
-	if (!hook_can(hook, CERTAUTO_TARGET_DEPLOY))
-		return say_usage(hook->shell, "no target here takes certificates");
 	return hook_deploy(hook, &files);
 }
 

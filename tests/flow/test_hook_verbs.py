@@ -111,30 +111,47 @@ def test_certbot__deployment_that_failed_is_done_by_the_folder_later(
 # ---- dehydrated ----
 
 
-def test_dehydrated__is_validated_and_what_was_not_deployed_is_at_the_next_run(
-    calm_lab, adc, name, env, face
-):
+def changes_nothing(dehydrated, adc, name):
+    """A run in which no certificate is due goes well, and writes nothing."""
+    before = len(adc.log)
+    run = dehydrated.run(name)
+    assert run.status == 0, str(run)
+    return writes(adc.log[before:]) == []
+
+
+@pytest.fixture(name="by_dehydrated")
+def _by_dehydrated(calm_lab, adc, name, env, face):
+    """dehydrated, which has a certificate whose deployment to one of two targets has failed."""
     adc.reset()
-    names = [name, f"www.{name}"]
     hidden = env(adc=adc.target(vserver="no_such_vserver", ssl_vserver=["no_such_vserver"]))
     dehydrated = Dehydrated(calm_lab, hidden, face("dehydrated"))
-    run = dehydrated.run(*names)
+    run = dehydrated.run(name)
     assert run.status != 0 and "no_such_vserver" in run.out + run.err, str(run)
     assert calm_lab.haproxy.challenges() == []
-    orders = calm_lab.pebble.orders()
-    run = dehydrated.run(*names, env=env("elsewhere"))
+    return dehydrated
+
+
+def test_dehydrated__is_deployed_at_the_next_run_and_the_target_makes_the_next_key(
+    calm_lab, adc, name, env, by_dehydrated
+):
+    dehydrated, orders = by_dehydrated, calm_lab.pebble.orders()
+    run = dehydrated.run(name, env=env("elsewhere"))
     assert run.status != 0
     assert re.search("there is no target elsewhere.*there are: edge", run.err), str(run)
-    dehydrated.env.update(env(adc=adc.target()))
-    run = dehydrated.run(*names)
+    # From now on the target makes the keys: that of the certificate that is there is not its own.
+    dehydrated.env.update(env(adc=adc.target()), CERTAUTO_KEY_BY_TARGET="yes")
+    run = dehydrated.run(name)
     assert run.status == 0 and "certauto:" not in run.out + run.err, str(run)
-    for one in names:
-        assert served(calm_lab, one) == adc.shown(one) == dehydrated.fingerprint(name)
-    before = len(adc.log)
-    run = dehydrated.run(*names)
-    assert run.status == 0, str(run)
-    assert writes(adc.log[before:]) == []
+    first = dehydrated.fingerprint(name)
+    assert served(calm_lab, name) == adc.shown(name) == first
+    assert changes_nothing(dehydrated, adc, name)
     assert calm_lab.pebble.orders() == orders
+    keys = len(dehydrated.keys(name))
+    run = dehydrated.run(name, more=("--force",))
+    assert run.status == 0, str(run)
+    assert adc.shown(name) == dehydrated.fingerprint(name) != first
+    assert len(dehydrated.keys(name)) == keys
+    assert changes_nothing(dehydrated, adc, name)
 
 
 # ---- dns-01 ----
@@ -188,11 +205,11 @@ def test_dns__certbot_gets_a_name_its_wildcard_and_a_delegated_one(dns, name, fa
     assert dns.is_done(certbot, name, f"*.{name}")
 
 
-def test_dns__dehydrated_gets_a_name_its_wildcard_and_a_delegated_one(dns, name, face):
+def test_dns__dehydrated_gets_a_name_and_its_wildcard_in_one_call(dns, name, face):
     dehydrated = Dehydrated(
         dns, dns.env(name), face("dehydrated"), challenge="dns-01", HOOK_CHAIN="yes"
     )
-    run = dehydrated.run(name, f"*.{name}", DELEGATED)
+    run = dehydrated.run(name, f"*.{name}")
     assert run.status == 0 and "certauto:" not in run.out + run.err, str(run)
     assert dns.is_done(dehydrated, name, f"*.{name}")
 
@@ -217,23 +234,6 @@ def test_dns__lego_gets_a_name_and_a_delegated_one_in_both_modes(dns, name, face
     run = lego.run(name, verb="renew", more=(*now, "--renew-hook", hook))
     assert run.status == 0 and "certauto:" not in run.out + run.err, str(run)
     assert dns.is_done(lego, name) and lego.fingerprint(name) != first
-
-
-# ---- a key that never leaves the device ----
-
-
-def test_dehydrated__the_target_makes_the_key_and_keeps_it(calm_lab, adc, name, env, face):
-    adc.reset()
-    both = {**env(adc=adc.target()), "CERTAUTO_KEY_BY_TARGET": "yes"}
-    dehydrated = Dehydrated(calm_lab, both, face("dehydrated"))
-    seen = set()
-    for again in ((), ("--force",)):
-        run = dehydrated.run(name, more=again)
-        assert run.status == 0, str(run)
-        seen.add(dehydrated.fingerprint(name))
-        assert adc.shown(name) == dehydrated.fingerprint(name)
-    assert len(seen) == 2
-    assert not os.path.exists(dehydrated.path("base", "certs", name, "privkey.pem"))
 
 
 # ---- the variables of FlexibleEngine's scripts ----

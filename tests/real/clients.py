@@ -4,6 +4,7 @@ own below that of a lab, and certauto as its hook.
 Each is made with the lab (Pebble in it) and the environment its hooks run in.
 """
 
+import glob
 import os
 import re
 import ssl
@@ -106,7 +107,7 @@ class Dehydrated(Client):
             os.mkdir(self.path(name))
         # It sleeps a second whenever it has asked for something.
         with open(self.path("bin", "sleep"), "w", encoding="ascii") as file:
-            file.write("#!/bin/sh\nexec /bin/sleep 0.05\n")
+            file.write("#!/bin/sh\nexec /bin/sleep 0.3\n")
         os.chmod(self.path("bin", "sleep"), 0o755)
         self.env["PATH"] = self.path("bin") + ":" + self.env["PATH"]
         config = {
@@ -117,6 +118,7 @@ class Dehydrated(Client):
             "HOOK": hook,
             "CHALLENGETYPE": challenge,
             "KEY_ALGO": "prime256v1",
+            "KEYSIZE": "2048",  # of the account
             **config,
         }
         with open(self.path("config"), "w", encoding="utf-8") as file:
@@ -137,6 +139,10 @@ class Dehydrated(Client):
 
     def certificate(self, name):
         return self.path("base", "certs", name, "fullchain.pem")
+
+    def keys(self, name):
+        """The files of the keys that it has made for a certificate."""
+        return glob.glob(self.path("base", "certs", name, "privkey-*.pem"))
 
 
 class Lego(Client):

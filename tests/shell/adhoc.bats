@@ -70,6 +70,9 @@ refused() {
 	adhoc issue --target haproxy,Password=hunter2
 	refused Password OPTION=VALUE
 	case $stderr in *hunter2*) fail_run "the value is repeated" ;; esac
+	adhoc issue --target "netscaler,password hunter2"
+	refused password OPTION=VALUE
+	case $stderr in *hunter2*) fail_run "the value is repeated" ;; esac
 }
 
 @test "a value of the wrong kind is refused, with the option's name" {

@@ -92,6 +92,19 @@ deployed() {
 	cmp live/shop.example.org/fullchain.pem certs/shop.example.org.fullchain.pem
 }
 
+@test "certbot: a folder is called what it is called, however it is written" {
+	folder_target
+	lineage shop.example.org
+	cd live/shop.example.org
+	for folder in . ./ ../shop.example.org/. sub/..; do
+		mkdir -p sub
+		rm -f ../../certs/*
+		certauto hook certbot-deploy "$folder"
+		ended 0
+		cmp fullchain.pem ../../certs/shop.example.org.fullchain.pem
+	done
+}
+
 @test "deploy: keys of every format, none that others can read, none of another certificate" {
 	folder_target
 	lineage ec.example.org
@@ -168,6 +181,34 @@ deployed() {
 	[ -z "$(ls $WEB)" ]
 }
 
+# A hook of others, which writes down what it is asked for; for b.example.org it hangs.
+hanging_target() {
+	cat >hangs <<-END
+		#!/bin/sh
+		echo "\$1 \$2" >>"$PWD/asked"
+		[ "\$1 \$2" != "deploy_challenge b.example.org" ] || exec sleep 60
+	END
+	chmod 755 hangs
+	export CERTAUTO_TARGET="hook,program=[\"$PWD/hangs\"],style=dehydrated,dns_check=no" CHALLENGETYPE=dns-01
+}
+
+@test "dehydrated: interrupted, it takes back the answers that are there already" {
+	hanging_target
+	"$CERTAUTO" hook dehydrated deploy_challenge a.example.org t1 v1 b.example.org t2 v2 2>err &
+	pid=$!
+	for _ in $(seq 200); do
+		[ "$(sort -u asked 2>none | wc -l)" -lt 2 ] || break
+		sleep 0.05
+	done
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	ended 143
+	for name in a b; do
+		grep -qx "clean_challenge $name.example.org" asked || fail_run "$name stays"
+	done
+}
+
 @test "dehydrated: what it serves itself is left to it, what only a hook can do is not" {
 	export CERTAUTO_TARGET="files,directory=$PWD/certs,probe=no"
 	mkdir certs
@@ -193,6 +234,15 @@ deployed() {
 	certauto hook dehydrated unchanged_cert "$@"
 	ended 0
 	deployed "$dir/fullchain.pem" shop-rsa
+	# A request beside it, but the key is here: it counts. If not, one that makes keys must have it.
+	touch "$dir/certauto.csr"
+	certauto hook dehydrated deploy_cert "$@" 1700000000
+	ended 0
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/privkey.pem" 2>none
+	certauto hook dehydrated deploy_cert "$@" 1700000000
+	ended 2
+	complains "no target here makes keys"
+	rm "$dir/certauto.csr"
 	rm "$dir/privkey.pem"
 	certauto hook dehydrated deploy_cert "$@" 1700000000
 	[ "$status" -ne 0 ]
@@ -241,6 +291,43 @@ deployed() {
 	certauto hook lego deploy
 	ended 2
 	complains LEGO_CERT_PATH
+}
+
+@test "deploy: two runs with one certificate do not take back what the other has done" {
+	mkdir one
+	chmod 700 one
+	lineage shop.example.org
+	printf '#!/bin/sh\nexec sleep 0.3\n' >reload
+	chmod 755 reload
+	printf '{"state": "%s/state", "certificates": {}, "targets": {"edge": {"type": "files", "probe": "no",
+		"directory": "%s/one", "reload": ["%s/reload"]}}}' "$PWD" "$PWD" "$PWD" >c.json
+	export CERTAUTO_CONFIG=$PWD/c.json CERTAUTO_TARGET=edge
+	pids=()
+	for _ in 1 2 3; do
+		"$CERTAUTO" hook certbot-deploy live/shop.example.org 2>>err &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+	cmp live/shop.example.org/fullchain.pem one/shop.example.org.fullchain.pem
+}
+
+@test "deploy: the time it has is that for all targets, and no more" {
+	mkdir one two
+	chmod 700 one two
+	lineage shop.example.org
+	# Every other time it hangs: never on the way back.
+	printf '#!/bin/sh\nif mkdir "%s"; then exec sleep 60; fi\nrmdir "%s"\n' "$PWD/hung" "$PWD/hung" >reload
+	chmod 755 reload
+	options="probe=no,reload=[\"$PWD/reload\"]"
+	SECONDS=0
+	certauto hook certbot-deploy --timeout 2 --target "files,directory=$PWD/one,$options" \
+		--target "files,directory=$PWD/two,$options" live/shop.example.org
+	ended 1
+	complains reload "not deployed to files"
+	[ "$SECONDS" -lt 6 ] || fail_run "$SECONDS s"
+	[ -z "$(ls one two | grep pem)" ]
 }
 
 @test "lego: present and cleanup are of the DNS, in both modes" {
@@ -384,8 +471,9 @@ env_file() {
 
 @test "env-file: what it does not say as plain text is refused, by its line, without repeating it" {
 	for line in 'A=$(touch geheim)' 'A=`touch geheim`' 'A="$geheim"' 'A=one geheim' "A='geheim" 'A="geheim' \
-		'set -e geheim' '1A=geheim' 'A B=geheim' 'A=geheim\'; do
-		printf '# first\n%s\n' "$line" | env_file
+		'set -e geheim' '1A=geheim' 'A B=geheim' 'A=geheim\' 'A=geheim\\\r' 'A=geheim&x' 'A=x|geheim' \
+		'A=x>geheim' 'A=x<geheim' 'A=(geheim)' 'A=~geheim' 'A=x:~/geheim'; do
+		printf '# first\n%b\n' "$line" | env_file
 		certauto hook certbot-deploy --env-file e.env .
 		ended 2
 		complains e.env:2:
@@ -403,6 +491,11 @@ env_file() {
 		ended 2
 		complains e.env "chmod 600"
 	done
+	printf 'UNUSED=geheim\0\nCERTAUTO_TARGET=none\n' | env_file
+	certauto hook certbot-deploy --env-file e.env live/shop.example.org
+	ended 2
+	complains e.env "zero byte"
+	[[ $stderr != *geheim* ]]
 	certauto hook certbot-deploy --env-file none.env live/shop.example.org
 	ended 2
 	complains none.env

@@ -378,3 +378,13 @@ chain_of_three() {
 	ended 2
 	complains none.key
 }
+
+@test "deploy --cert: a target of the configuration, which may be called as its type is" {
+	mkdir disk
+	nsx_certificate
+	printf '{"state": "%s/state", "certificates": {}, "targets": {"files": {"type": "files",
+		"directory": "%s/disk", "probe": "no"}}}' "$PWD" "$PWD" >c.json
+	certauto -c c.json deploy --cert nsx.pem --key nsx.key --target files --name vip
+	ended 0
+	cmp disk/vip.fullchain.pem nsx.pem
+}
