@@ -126,8 +126,8 @@ enum {
 	CERTAUTO__COMMIT = 4,  /* on entry the undo stack except ALWAYS is dropped: no way back */
 	CERTAUTO__OWED = 8,    /* its failure is not the job's: the step stays in the record as
 	                          owed */
-	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too, x->status tells; not what could not
-	                          be sent */
+	CERTAUTO__ERRORS = 16, /* read wants refusals (BAD) too; x->status tells, unless x->rc
+	                          does: it could not be sent, or the answer is not whole */
 	CERTAUTO__HALVES = 64, /* may have done half of its work when it fails: is undone also if it
 	                          was refused. A program, a function of somebody else's */
 	CERTAUTO__ANYHOW = 32  /* read sees every end, after the usual attempts, also that it could

@@ -103,15 +103,16 @@ static void fail(certauto_job *job, int code)
 static void undo_failed(certauto_job *job)
 {
 	size_t i = next_undo(job);
-	const char *message;
 
 	if (job->error.code == 0)
 		certauto__error_copy(&job->error, &job->x.error);
+	if (job->error.code == 0)
+		certauto__error_set(&job->error, CERTAUTO_ETIMEDOUT, certauto__job_key(job),
+			"the time for that was over");
 	if (job->undoing == CERTAUTO__UNDO_ALL && job->reason.code == 0)
 		certauto__error_copy(&job->reason, &job->error);
-	message = certauto_error_message(&job->error);
 	certauto__warn(job, certauto__job_key(job), "step \"%s\" could not be taken back: %s",
-		job->table->steps[job->undo[i].step].name, message != NULL ? message : "no answer");
+		job->table->steps[job->undo[i].step].name, certauto_error_message(&job->error));
 	job->undo[i].kept = 1;
 	job->undo_failed = 1;
 	job->entered = 0;
@@ -609,9 +610,6 @@ static int wants(const certauto_job *job, certauto__judgement judgement)
 		return 0;
 	if (job->undoing != CERTAUTO__UNDO_NOT || (flags & CERTAUTO__ANYHOW) != 0)
 		return 1;
-	/* What was never asked, or whose answer is not whole, is no answer of the peer. */
-	if (job->x.kind == CERTAUTO__X_HTTP && job->x.rc < 0)
-		return 0;
 	/* A session that was renewed in vain: it is a no all the same. */
 	return (judgement == CERTAUTO__BAD || judgement == CERTAUTO__RELOGIN) &&
 		(flags & CERTAUTO__ERRORS) != 0;

@@ -128,7 +128,7 @@ certauto__verdict certauto__avi_vs_read(certauto_job *job, certauto__exchange *x
 	int j = certauto__index(job);
 	const char *name = vs_option(job, j), *why;
 
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, name, "reading the virtual service");
 	certauto__fact_set(job, ".found", NULL);
 	if (certauto__rest_rows(x, fields, vs_row, job, NULL, certauto__job_error_of(job)) < 0)
@@ -228,7 +228,7 @@ certauto__verdict certauto__avi_others_read(certauto_job *job, certauto__exchang
 {
 	static const char *const fields[] = {"uuid", "name", "key_params.algorithm", NULL};
 
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, vs_option(job, certauto__index(job)),
 			"reading the certificates of the virtual service");
 	if (certauto__rest_rows(x, fields, others_row, job, NULL, certauto__job_error_of(job)) < 0)
@@ -338,7 +338,7 @@ certauto__verdict certauto__avi_bind_read(certauto_job *job, certauto__exchange 
 
 	if (certauto__avi_is_stale(x) && certauto__step_attempts(job) < CERTAUTO__AVI_LOOKS)
 		return certauto__again(job, 0);
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, vs_option(job, j),
 			is_put ? "binding the certificate to the virtual service"
 			       : "reading the virtual service");
@@ -375,7 +375,7 @@ certauto__verdict certauto__avi_bind_undo_read(certauto_job *job, certauto__exch
 			? certauto__again(job, 0) : certauto__avi_gone(job, x);
 	if (x->rc == 0 && x->status == 404)
 		return CERTAUTO__NEXT;
-	if (x->rc < 0 || x->status >= 400 ||
+	if (certauto__avi_is_no(x) ||
 		see_list(job, x, certauto__fact_nth(job, "out", certauto__index(job)), uuid,
 			&x->error) < 0)
 		return CERTAUTO__FAILED;

@@ -67,6 +67,11 @@ void certauto__avi_put_ref(certauto__json *w, const char *key, const char *type,
 
 /* ---- what an answer says ---- */
 
+int certauto__avi_is_no(const certauto__exchange *x)
+{
+	return x->rc < 0 || x->status >= 300;
+}
+
 int certauto__avi_says(const certauto__exchange *x, const char *text)
 {
 	certauto__buffer words;

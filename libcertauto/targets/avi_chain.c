@@ -251,7 +251,7 @@ certauto__verdict certauto__avi_cas_read(certauto_job *job, certauto__exchange *
 
 	if (x->status == 404 && certauto__step_attempts(job) > 1)
 		return CERTAUTO__NEXT;
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, deployment_of(job)->target->label,
 			"listing the CA certificates");
 	if (certauto__rest_rows(x, fields, cas_row, job, &total, certauto__job_error_of(job)) < 0)
@@ -315,9 +315,9 @@ certauto__verdict certauto__avi_ca_read(certauto_job *job, certauto__exchange *x
 	const char *name = certauto__fact_nth(job, "make", certauto__index(job));
 	char uuid[CERTAUTO__AVI_UUID] = "";
 
-	if (x->status >= 400 && !certauto__avi_is_taken(x))
+	if (certauto__avi_is_no(x) && !certauto__avi_is_taken(x))
 		return certauto__avi_refused_at(job, x, name, "adding the CA certificate");
-	if (x->status < 400 && certauto__rest_rows(x, fields, made_row, uuid, NULL,
+	if (!certauto__avi_is_no(x) && certauto__rest_rows(x, fields, made_row, uuid, NULL,
 				       certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (uuid[0] == '\0')
@@ -350,7 +350,7 @@ certauto__verdict certauto__avi_ca_undo_read(certauto_job *job, certauto__exchan
 
 	if (certauto__step_attempts(job) > 1)
 		return certauto__avi_is_in_use(x) ? CERTAUTO__NEXT : certauto__avi_gone(job, x);
-	if (x->rc < 0 || x->status >= 400 ||
+	if (certauto__avi_is_no(x) ||
 		certauto__rest_rows(x, fields, made_row, uuid, NULL, &x->error) < 0)
 		return CERTAUTO__FAILED;
 	certauto__fact_set(job, ".made", uuid);

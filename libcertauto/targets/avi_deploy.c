@@ -274,7 +274,7 @@ static certauto__verdict observe_read(certauto_job *job, certauto__exchange *x)
 {
 	certauto__verdict verdict;
 
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, own_name(job), "reading the certificate");
 	if (certauto__avi_look(job, x, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
@@ -322,7 +322,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 {
 	const char *print;
 
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(
 			job, x, own_name(job), "reading back the certificate");
 	if (certauto__avi_look(job, x, certauto__job_error_of(job)) < 0)
@@ -393,7 +393,7 @@ static certauto__verdict tidy_read(certauto_job *job, certauto__exchange *x)
 {
 	char uuid[CERTAUTO__AVI_UUID];
 
-	if (x->status < 400 || x->status == 404 || certauto__avi_is_in_use(x))
+	if (!certauto__avi_is_no(x) || x->status == 404 || certauto__avi_is_in_use(x))
 		return CERTAUTO__NEXT;
 	tidy_at(uuid, job, certauto__index(job));
 	return certauto__avi_refused_at(job, x, uuid, "removing the certificate");

@@ -194,7 +194,7 @@ certauto__verdict certauto__avi_put_read(certauto_job *job, certauto__exchange *
 
 	if (certauto__avi_is_stale(x) || certauto__avi_is_taken(x) || (is_put && x->status == 404))
 		return certauto__avi_look_again(job, x, own_name(job), doing);
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, own_name(job), doing);
 	if (is_put)
 		return CERTAUTO__NEXT;
@@ -267,7 +267,7 @@ static certauto__verdict put_undo_looked(certauto_job *job, certauto__exchange *
 {
 	const char *why;
 
-	if (x->rc < 0 || x->status >= 400 || certauto__avi_look(job, x, &x->error) < 0)
+	if (certauto__avi_is_no(x) || certauto__avi_look(job, x, &x->error) < 0)
 		return CERTAUTO__FAILED;
 	if (!certauto__avi_is_new(job) || certauto__avi_listed(certauto__fact_own(job, "new"),
 				    certauto__fact_own(job, "old.print")))

@@ -52,7 +52,7 @@ static certauto__verdict look(certauto_job *job, const certauto__exchange *x)
 		"certificate_management_profile_ref", "certificate.serial_number",
 		"certificate.certificate", NULL};
 
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(job, x, own_name(job), "reading the certificate");
 	certauto__fact_set(job, ".uuid", NULL);
 	if (certauto__rest_rows(x, fields, look_row, job, NULL, certauto__job_error_of(job)) < 0)
@@ -122,7 +122,7 @@ static certauto__verdict renew_ask(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict renew_read(certauto_job *job, certauto__exchange *x)
 {
-	if (x->status >= 400)
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(
 			job, x, own_name(job), "having the controller renew the certificate");
 	return CERTAUTO__NEXT;

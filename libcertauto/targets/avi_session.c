@@ -322,7 +322,7 @@ static certauto__verdict login_read(certauto_job *job, certauto__exchange *x)
 	certauto_error error = {0};
 	int rc;
 
-	if (x->rc < 0 || x->status >= 300) {
+	if (certauto__avi_is_no(x)) {
 		certauto__avi_tell(&error, x, session->target, session->target->label,
 			"logging in");
 		if (x->rc == 0 && x->status < 500 && error.code == CERTAUTO_EPERM)

@@ -53,11 +53,6 @@ static certauto__verdict unfit(certauto_job *job, int code, const char *kind, co
 	return told(job, &error, advice);
 }
 
-static int is_no(const certauto__exchange *x)
-{
-	return x->rc < 0 || x->status >= 300;
-}
-
 /* Not for us: what is asked out of curiosity, or to see just that. */
 static int is_denied(const certauto__exchange *x)
 {
@@ -131,7 +126,7 @@ static certauto__verdict user_read(certauto_job *job, certauto__exchange *x)
 		"of unknown version", certauto__avi_speaks(job), option_of(job, "tenant"));
 	if (is_denied(x))
 		return CERTAUTO__NEXT;
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, option_of(job, "user"),
 			"looking at the account");
 	return certauto__rest_rows(x, fields, user_row, job, NULL, certauto__job_error_of(job)) < 0
@@ -192,7 +187,7 @@ static certauto__verdict role_read(certauto_job *job, certauto__exchange *x)
 		certauto__fact_set(job, ".unread", "yes");
 		return CERTAUTO__NEXT;
 	}
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, option_of(job, "user"),
 			"looking at the role of the account");
 	certauto__fact_set(job, ".known", "yes");
@@ -239,9 +234,9 @@ static certauto__verdict right_read(certauto_job *job, certauto__exchange *x)
 	const struct certauto__avi_right *right = &certauto__avi_rights[certauto__index(job)];
 	char fact[48];
 
-	if (is_no(x) && x->status != 403)
+	if (certauto__avi_is_no(x) && x->status != 403)
 		return certauto__avi_refused(job, x, right->type, right->what);
-	if (!is_no(x)) {
+	if (!certauto__avi_is_no(x)) {
 		fact_of(fact, "read", right->resource);
 		certauto__fact_set(job, fact, "yes");
 		fact_of(fact, "write", right->resource);
@@ -349,7 +344,7 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 	static const char *const fields[] = {"services[].enable_ssl", "vh_parent_vs_ref",
 		"enabled", NULL};
 
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, bind_name(job),
 			"looking for the virtual service of the option bind");
 	if (certauto__rest_rows(x, fields, bind_row, job, NULL, certauto__job_error_of(job)) < 0)
@@ -400,7 +395,7 @@ static certauto__verdict certificate_read(certauto_job *job, certauto__exchange 
 	static const char *const fields[] = {"type", "certificate_management_profile_ref", NULL};
 	const char *name = option_of(job, "certificate"), *type;
 
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, name, "looking for the certificate");
 	if (certauto__rest_rows(x, fields, certificate_row, job, NULL,
 		    certauto__job_error_of(job)) < 0)
@@ -505,7 +500,7 @@ static certauto__verdict profile_read(certauto_job *job, certauto__exchange *x)
 	const char *name = option_of(job, "profile");
 	struct profile profile = {.job = job};
 
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, name,
 			"looking for the certificate management profile");
 	if (certauto__rest_rows(x, fields, profile_row, &profile, NULL,
@@ -548,7 +543,7 @@ static certauto__verdict script_read(certauto_job *job, certauto__exchange *x)
 		certauto__progress(job, name, "the account may not read its script");
 		return CERTAUTO__NEXT;
 	}
-	if (is_no(x))
+	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, name, "looking for the script of the profile");
 	if (certauto__rest_rows(x, fields, script_row, &is_script, NULL,
 		    certauto__job_error_of(job)) < 0)

@@ -45,7 +45,7 @@ const char *certauto__netscaler_base(const char *path)
 
 int certauto__netscaler_is_no(const certauto__exchange *x)
 {
-	return certauto__netscaler_code(x) != 0 || x->status >= 400;
+	return x->rc < 0 || certauto__netscaler_code(x) != 0 || x->status >= 400;
 }
 
 certauto__verdict certauto__netscaler_refuse(certauto_job *job, const certauto__exchange *x,

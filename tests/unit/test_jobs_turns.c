@@ -433,6 +433,40 @@ static const struct certauto__step waits_steps[] = {
 };
 TABLE(waits, waits_steps, .flags = 0);
 
+/* Never ready: its time runs out. */
+static certauto__verdict undo_never(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	return certauto__again(job, 5);
+}
+
+static const struct certauto__step hopeless_steps[] = {
+	{.name = "hopeless", .ask = ask_done, .undo = undo_never},
+	{.name = "failing", .ask = ask_refused},
+};
+TABLE(hopeless, hopeless_steps, .undo_ms = 20);
+
+static int keep_warning(const certauto_event *event, void *payload)
+{
+	if (certauto_event_type(event) == CERTAUTO_EVENT_WARNING)
+		snprintf(payload, 256, "%s", certauto_event_text(event));
+	return 0;
+}
+
+static void test_undo__that_runs_out_of_time_says_so(void **state)
+{
+	char warning[256] = "";
+	certauto_job *job;
+
+	assert_int_equal(certauto_context_set_event_cb(*state, keep_warning, warning, NULL), 0);
+	job = start_plain(*state, &hopeless);
+	assert_int_equal(certauto_job_wait(job, PATIENCE_MS), CERTAUTO_EROLLBACK);
+	assert_non_null(strstr(warning, "step \"hopeless\" could not be taken back"));
+	assert_non_null(strstr(warning, "time"));
+	certauto_job_free(job);
+	assert_int_equal(certauto_context_set_event_cb(*state, NULL, NULL, NULL), 0);
+}
+
 static void test_undo__has_the_time_that_its_table_says(void **state)
 {
 	const struct certauto__table *tables[] = {&patient_failing, &waits};
@@ -591,6 +625,7 @@ int main(void)
 		TEST(test_undo__that_asks_for_ever_ends_with_its_time),
 		TEST(test_undo__by_children_need_not_mind_how_they_fare),
 		TEST(test_undo__has_the_time_that_its_table_says),
+		TEST(test_undo__that_runs_out_of_time_says_so),
 		TEST(test_anyhow__read_sees_every_end),
 		TEST(test_anyhow__read_sees_what_could_not_be_sent),
 		TEST(test_failed__the_reason_may_be_kept),

@@ -59,27 +59,6 @@ static certauto__verdict undo_put(certauto_job *job, certauto__exchange *x)
 	return send_http(x, "DELETE");
 }
 
-static certauto__verdict ask_short(certauto_job *job, certauto__exchange *x)
-{
-	(void)job;
-	x->max_answer = 8;
-	return send_http(x, "GET");
-}
-
-static certauto__verdict read_status(certauto_job *job, certauto__exchange *x)
-{
-	certauto__fact_set_number(job, ".status", x->status);
-	return CERTAUTO__NEXT;
-}
-
-static const struct certauto__step refusable_step = {
-	.name = "refusable", .ask = ask_short, .read = read_status,
-	.flags = CERTAUTO__READS | CERTAUTO__ERRORS
-};
-static const struct certauto__table refusable = {
-	.name = "refusable", .steps = &refusable_step, .n_steps = 1
-};
-
 static const struct certauto__step put_steps[] = {
 	{.name = "put", .ask = ask_put, .undo = undo_put},
 	{.name = "look", .ask = ask_put, .flags = CERTAUTO__READS}
@@ -248,26 +227,6 @@ static void test_http__a_request_without_an_answer_is_undone_all_the_same(void *
 	close(fd);
 }
 
-static void answer_refusable(void **state, const char *answer, int result, int64_t status)
-{
-	certauto_job *job = start_table(*state, &refusable);
-	char said[512];
-	int fd = next_client(*state, said, sizeof(said));
-
-	assert_int_equal(write(fd, answer, strlen(answer)), (ssize_t)strlen(answer));
-	close(fd);
-	assert_int_equal(certauto_job_wait(job, 5000), result);
-	assert_int_equal(certauto__fact_number(job, ".status", -1), status);
-	certauto_job_free(job);
-}
-
-/* Who reads refusals looks at the status: what has none must not look like success. */
-static void test_http__what_is_no_answer_is_not_read_as_one(void **state)
-{
-	answer_refusable(state, "HTTP/1.0 404 No\r\n\r\nno", 0, 404);
-	answer_refusable(state, "HTTP/1.0 200 OK\r\n\r\nfar too much of it", CERTAUTO_EPROTO, -1);
-}
-
 static void test_unix__a_socket_that_is_not_there_is_told(void **state)
 {
 	certauto_job *job;
@@ -293,7 +252,6 @@ int main(void)
 		HTTP_TEST(test_http__cancel_lets_a_request_end_before_it_is_undone),
 		HTTP_TEST(test_http__cancel_does_not_wait_for_what_is_not_undone),
 		HTTP_TEST(test_http__a_request_without_an_answer_is_undone_all_the_same),
-		HTTP_TEST(test_http__what_is_no_answer_is_not_read_as_one),
 		TEST(test_unix__a_socket_that_is_not_there_is_told),
 	};
 

@@ -1167,6 +1167,23 @@ static void test_avi__the_test_tells_what_is_missing(void **state)
 		check_finding(&findings[i]);
 }
 
+/* What could not be sent has no status, which must not look like success. */
+static void test_avi__no_answer_is_a_no(void **state)
+{
+	static const struct {
+		int rc, status, no;
+	} cases[] = {{0, 200, 0}, {0, 204, 0}, {0, 302, 1}, {0, 400, 1}, {0, 503, 1},
+		{CERTAUTO_ENOMEM, 0, 1}, {CERTAUTO_EPROTO, 200, 1}};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		certauto__exchange x = {.rc = cases[i].rc, .status = cases[i].status};
+
+		assert_int_equal(certauto__avi_is_no(&x), cases[i].no);
+	}
+}
+
 static void test_avi__the_test_changes_nothing(void **state)
 {
 	struct visit visit = {0};
@@ -1288,6 +1305,7 @@ int main(void)
 		cmocka_unit_test(test_avi__a_version_is_not_settled_for_ever),
 		cmocka_unit_test(test_avi__what_is_done_once_a_run_is_done_once),
 		cmocka_unit_test(test_avi__the_test_tells_what_is_missing),
+		cmocka_unit_test(test_avi__no_answer_is_a_no),
 		cmocka_unit_test(test_avi__the_test_changes_nothing),
 		cmocka_unit_test(test_avi__the_test_survives_a_lack_of_memory),
 		cmocka_unit_test(test_avi__the_recipe_is_json_without_secrets),
