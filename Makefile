@@ -16,6 +16,7 @@
 #   make check-bundle     unpacks it elsewhere and gets a certificate
 #   make check-shell      usage of the command
 #   make check-kill       killed, starved of disk, cut off at every file and network call (minutes)
+#   make check-sweep      every request to every device struck, every misbehaviour of a CA (an hour)
 #   make check-headers    each public header alone, as C99 and C++
 #   make check-abi        exported symbols == map == headers; constants unchanged (WRITE=1 adds new ones)
 #   make check-install    make install DESTDIR=..., and a program built against it
@@ -138,7 +139,7 @@ STAGE := $(OUT)/stage
 STAGED := $(OUT)/staged
 
 .PHONY: all demo check check-build check-unit check-flow check-asan check-shell check-headers check-abi \
-	check-kill check-install check-debian13 check-scenarios lint bench deps install uninstall dist clean help FORCE
+	check-kill check-sweep check-install check-debian13 check-scenarios lint bench deps install uninstall dist clean help FORCE
 
 all: $(SHARED) $(OUT)/libcertauto.so $(COMMAND)
 
@@ -251,15 +252,16 @@ check-flow: all $(EXAMPLES) $(SHIM)
 
 # Not once more: what tests the simulators. FULL=1: all else; a check leaves out what goes through the
 # same code again and again, to be struck somewhere else or to be told in other words, and takes every
-# fourth test of the rest.
-NOT_ASAN := sim_* $(if $(filter 1,$(FULL)),,kill backup acceptance netscaler_sweep netscaler_back account order issue verbs)
+# sixth test of the rest.
+NOT_ASAN := sim_* $(if $(filter 1,$(FULL)),,kill backup acceptance netscaler_sweep netscaler_back nsx_sweep nsx_back fe_sweep account order issue \
+	verbs hook_verbs)
 ASAN_FLAGS := $(foreach file,$(NOT_ASAN),--ignore-glob='*/test_$(file).py')
 
 check-asan:
 	+@$(PARALLEL) SANITIZE=1 check-build
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 check-unit
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 FLOW_FLAGS="$(ASAN_FLAGS)" \
-		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,4) check-flow
+		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,6) check-flow
 
 check-scenarios: all python lua
 	@CC='$(CC)' CERTAUTO_BIN='$(abspath $(COMMAND))' CERTAUTO_PYTHON='$(abspath $(PYTHON_OUT))' \
@@ -267,6 +269,13 @@ check-scenarios: all python lua
 
 check-shell: all
 	@CERTAUTO_BIN='$(abspath $(COMMAND))' V=$(V) tests/shell/run.sh tests/shell/*.bats
+
+# What a check takes a sample of: every request to every device struck, every misbehaviour of a CA.
+# An hour.
+check-sweep: all $(EXAMPLES) $(SHIM)
+	@CC='$(CC)' CERTAUTO_SWEEP=full CERTAUTO_BIN='$(abspath $(COMMAND))' \
+		CERTAUTO_EXAMPLE='$(abspath $(OUT)/examples/issue)' $(PYTHON) -B -m pytest -q $(FLOW_FLAGS) \
+		$(sort $(wildcard tests/flow/test_*_sweep.py)) tests/flow/test_storm.py tests/flow/test_sim_trouble.py
 
 check-kill: all $(SHIM)
 	@$(PYTHON) -B tests/fault/sweep.py $(COMMAND)

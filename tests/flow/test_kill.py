@@ -13,7 +13,7 @@ import pytest
 from fault import shim, sweep
 from fault.cases import CASES, RenewNginx, visit
 
-SAMPLE = 10  # of each case
+SAMPLE = 6  # of each case
 
 
 def sample(binary, points, n):
