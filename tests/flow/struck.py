@@ -138,11 +138,9 @@ def _build():
 
 def sampled(names, one_of):
     """One name of so many: others for each build, all of them in a full sweep."""
-    return [
-        name
-        for name in names
-        if FULL or zlib.crc32(f"{_build()} {name}".encode()) % one_of == 0
-    ]  # fmt: skip
+    names = list(names)
+    chosen = [name for name in names if zlib.crc32(f"{_build()} {name}".encode()) % one_of == 0]
+    return names if FULL else chosen or names[:1]
 
 
 def strike_at(scenario, strike, number):

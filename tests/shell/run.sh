@@ -1,6 +1,6 @@
 #!/bin/sh
-# make check-shell: files of bats side by side, as many as there are processors; only what fails
-# shows its tests, unless V=1. CERTAUTO_BIN is the command to test.
+# make check-shell: files of bats side by side, twice as many as there are processors; only what
+# fails shows its tests, unless V=1. CERTAUTO_BIN is the command to test.
 #
 # usage: tests/shell/run.sh FILE...
 set -u
@@ -34,7 +34,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 for file; do
 	printf '%s\0' "$file"
-done | xargs -0 -n 1 -P "$(nproc)" "$0" --one "$results"
+done | xargs -0 -n 1 -P $((2 * $(nproc))) "$0" --one "$results"
 cat "$results"/*.passed 2>/dev/null | awk -v files=$# '{ n += $1 } END {
 	print "check-shell: " n + 0 " passed, in " NR " of " files " files"
 	exit NR != files }'
