@@ -1370,7 +1370,8 @@ def test_sim__leaves_no_thread_behind(tmp_path):
         avi.certificate("c", "ca", "c.example.org")
         client = AviClient(avi)
         assert len(threading.enumerate()) > len(before)
-    assert set(threading.enumerate()) == before and not os.listdir(tmp_path)
+    # Of a test before this one there may have been one that was just ending.
+    assert set(threading.enumerate()) <= before and not os.listdir(tmp_path)
     client.close()
 
 

@@ -154,6 +154,12 @@ class Pebble(Server):
         """Every ACME request so far, as (method, path), retries after a refused nonce included."""
         return re.findall(r"(GET|HEAD|POST) (/\S*) -> calling handler", self.log())
 
+    def has_renewal_information(self):
+        """Pebble 2.6 has; its moment is anywhere within a day around the usual one."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        with urllib.request.urlopen(self.directory, timeout=5, context=context) as answer:
+            return "renewalInfo" in json.load(answer)
+
     def orders(self):
         """How many orders it has taken."""
         return self.log().count("Added order ")
