@@ -468,6 +468,33 @@ static certauto__verdict prove_read(certauto_job *job, certauto__exchange *x)
 	return prove_next(job);
 }
 
+/* ---- those that an earlier run had, and this one has not ---- */
+
+static certauto__verdict left_ask(certauto_job *job, certauto__exchange *x)
+{
+	int i = certauto__index(job);
+
+	if (!certauto__nsx_is_out(job, i) || certauto__fact_nth(job, "was", i) == NULL)
+		return CERTAUTO__NEXT;
+	return certauto__nsx_look(job, x, certauto__fact_nth(job, "at", i));
+}
+
+/* The way back ends with this run: who was given the certificate keeps it, which must be told. */
+static certauto__verdict left_read(certauto_job *job, certauto__exchange *x)
+{
+	const char *label = certauto__fact_nth(job, "label", certauto__index(job));
+	char seen[65];
+
+	if (!certauto__nsx_seen(seen, x))
+		certauto__warn(job, label, "%s does not answer: an earlier run, which did not get "
+			"to its end, may have given it this certificate, and it is left alone now",
+			label);
+	else if (certauto__fact_is(job, "leaf", seen))
+		certauto__warn(job, label, "%s has this certificate from an earlier run, which did "
+			"not get to its end, and is left alone now: it keeps it", label);
+	return CERTAUTO__NEXT;
+}
+
 static const struct certauto__step nsx_deploy_steps[] = {
 	{.name = "cluster",
 		.ask = certauto__nsx_cluster_ask,
@@ -526,6 +553,11 @@ static const struct certauto__step nsx_deploy_steps[] = {
 		.ask = prove_ask,
 		.read = prove_read,
 		.each = prove_each,
+		.flags = CERTAUTO__READS | CERTAUTO__ERRORS},
+	{.name = "left",
+		.ask = left_ask,
+		.read = left_read,
+		.each = certauto__nsx_endpoints,
 		.flags = CERTAUTO__READS | CERTAUTO__ERRORS},
 	{.name = "end", .ask = certauto__nsx_end_ask, .flags = CERTAUTO__COMMIT},
 	{.name = "tidy",
