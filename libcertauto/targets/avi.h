@@ -60,8 +60,6 @@ certauto__verdict certauto__avi_refused(certauto_job *job, const certauto__excha
  * meanwhile), EREFUSED. */
 int certauto__avi_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing);
-/* Puts "avi LABEL: " in front of a message. Returns its code. */
-int certauto__avi_sign(certauto_error *err, const certauto_target *target);
 /* 1: it is not done, or not known to be: a refusal, or no answer. */
 int certauto__avi_is_no(const certauto__exchange *x);
 /* 1: the controller's words have that text in them, whatever the case. */

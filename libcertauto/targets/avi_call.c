@@ -152,11 +152,6 @@ static int meaning_of(const certauto__exchange *x, const char **advice)
 	return CERTAUTO_EREFUSED;
 }
 
-int certauto__avi_sign(certauto_error *err, const certauto_target *target)
-{
-	return certauto__device_sign(err, target);
-}
-
 int certauto__avi_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {

@@ -4,6 +4,7 @@
  * proved on the wire. What it has replaced is removed at the end. */
 
 #include "targets/avi_deploy.h"
+#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,16 +101,14 @@ certauto__verdict certauto__avi_refused_at(certauto_job *job, const certauto__ex
 certauto__verdict certauto__avi_stop(certauto_job *job, int code, const char *object,
 	const char *advice, const char *format, ...)
 {
-	certauto_error error = {0};
+	certauto__verdict verdict;
 	va_list args;
 
 	va_start(args, format);
-	certauto__error_vset(&error, code, object, format, args);
+	verdict = certauto__device_stop(
+		job, certauto__avi_target(job), code, object, advice, format, args);
 	va_end(args);
-	certauto__avi_sign(&error, certauto__avi_target(job));
-	if (advice != NULL)
-		certauto__error_advise(&error, "%s", advice);
-	return certauto__fail_with(job, &error);
+	return verdict;
 }
 
 certauto__verdict certauto__avi_look_again(certauto_job *job, const certauto__exchange *x,

@@ -9,6 +9,7 @@
  * may be it, a value a line. */
 
 #include "targets/avi_present.h"
+#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -272,7 +273,7 @@ static certauto__verdict unfit(certauto_job *job, const char *const *vs, const c
 	certauto__error_set(&error, CERTAUTO_EREFUSED, vs[CERTAUTO__AVI_VS_NAME],
 		"the virtual service %s %s", certauto__buffer_text(&name), matter);
 	certauto__buffer_free(&name);
-	certauto__avi_sign(&error, target_of(job));
+	certauto__device_sign(&error, target_of(job));
 	certauto__error_advise(&error, "%s", advice);
 	return certauto__fail_with(job, &error);
 }
@@ -289,7 +290,7 @@ static certauto__verdict not_found(certauto_job *job)
 	if (option != NULL) {
 		certauto__error_set(&error, CERTAUTO_ENOTFOUND, option,
 			"there is no virtual service \"%s\" in the tenant \"%s\"", option, tenant);
-		certauto__avi_sign(&error, target);
+		certauto__device_sign(&error, target);
 		certauto__error_advise(&error,
 			"write the option virtualservice as the controller has it, upper and lower "
 			"case, or leave it out: then it is found by each name. A uuid changes when "
@@ -300,7 +301,7 @@ static certauto__verdict not_found(certauto_job *job)
 		"no virtual service in the tenant \"%s\" is for %s: neither a VIP has that DNS "
 		"name, nor is there a child of a parent for %s%s%s",
 		tenant, name, name, wild != NULL ? " or *" : "", wild != NULL ? wild : "");
-	certauto__avi_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error,
 		"add the name to the VIP of its virtual service (Application Domain Name; "
 		"dns_info of the VsVip), or set the option virtualservice to the name of the one "
@@ -368,7 +369,7 @@ static certauto__verdict several(certauto_job *job, const struct choice *choice)
 	certauto__error_set(&error, CERTAUTO_EREFUSED, name,
 		"%d virtual services are for %s: %s", choice->n, name,
 		certauto__buffer_text(&choice->names));
-	certauto__avi_sign(&error, target_of(job));
+	certauto__device_sign(&error, target_of(job));
 	certauto__error_advise(&error,
 		"set the option virtualservice to the one that answers port 80 of %s", name);
 	return certauto__fail_with(job, &error);

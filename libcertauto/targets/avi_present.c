@@ -14,6 +14,7 @@
  * was refused; ".sent" and ".same". Of check: ".looked", "now" or "yes", at what is attached. */
 
 #include "targets/avi_present.h"
+#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static certauto__verdict unfit(certauto_job *job, const char *matter, const char
 	certauto__error_set(&error, CERTAUTO_EREFUSED, name, "the virtual service \"%s\" %s",
 		certauto__buffer_text(&shown), matter);
 	certauto__buffer_free(&shown);
-	certauto__avi_sign(&error, target);
+	certauto__device_sign(&error, target);
 	certauto__error_advise(&error, "%s", advice);
 	return certauto__fail_with(job, &error);
 }

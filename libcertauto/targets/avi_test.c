@@ -4,6 +4,7 @@
  * changed. */
 
 #include "targets/avi.h"
+#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static int item_at(char out[ITEM_MAX], const char *list, size_t i)
 /* The error, told as that of this controller. */
 static certauto__verdict told(certauto_job *job, certauto_error *error, const char *advice)
 {
-	certauto__avi_sign(error, target_of(job));
+	certauto__device_sign(error, target_of(job));
 	certauto__error_advise(error, "%s", advice);
 	return certauto__fail_with(job, error);
 }

@@ -104,6 +104,18 @@ int certauto__device_sign(certauto_error *err, const certauto_target *target)
 	return certauto__error_prefix(err, "%s %s", target->row->name, target->label);
 }
 
+certauto__verdict certauto__device_stop(certauto_job *job, const certauto_target *target, int code,
+	const char *object, const char *advice, const char *format, va_list args)
+{
+	certauto_error error = {0};
+
+	certauto__error_vset(&error, code, object, format, args);
+	certauto__device_sign(&error, target);
+	if (advice != NULL)
+		certauto__error_advise(&error, "%s", advice);
+	return certauto__fail_with(job, &error);
+}
+
 int certauto__device_peer(certauto__peer **out, const certauto_target *target,
 	const struct certauto__peer_ops *ops, const char *const *names, int width,
 	certauto_error *err)

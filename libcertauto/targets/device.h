@@ -5,6 +5,8 @@
 /* What targets with a management API over HTTP have in common: the option url and what belongs to
  * it, and names that say whose an object there is. */
 
+#include <stdarg.h>
+
 #include "jobs/target.h"
 
 /* That the option url may take the secrets of this target: https, or http where insecure says so.
@@ -22,6 +24,9 @@ certauto__verdict certauto__device_ask(certauto__exchange *x, const certauto_tar
 void certauto__device_headers_clear(certauto__exchange *x);
 /* Puts "TYPE LABEL: " in front of a message. Returns its code. */
 int certauto__device_sign(certauto_error *err, const certauto_target *target);
+/* Fails the job with such a message; advice NULL: there is none. */
+certauto__verdict certauto__device_stop(certauto_job *job, const certauto_target *target, int code,
+	const char *object, const char *advice, const char *format, va_list args);
 /* The peer of that type for equal values of the options named, NULL-terminated; passwords too: a
  * target with the right one must not be told what another was. made_out as certauto__peer_get(). */
 int certauto__device_peer(certauto__peer **out, const certauto_target *target,

@@ -80,8 +80,6 @@ certauto__verdict certauto__fe_refused(certauto_job *job, const certauto__exchan
 /* Sets err to that; returns its code: EPERM, EAUTH, ENOTFOUND, EBUSY, EREFUSED. */
 int certauto__fe_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing);
-/* Puts "flexibleengine LABEL: " in front of a message. Returns its code. */
-int certauto__fe_sign_error(certauto_error *err, const certauto_target *target);
 /* 1: the object is being changed at the moment (DNS.0021, DNS.0209, DNS.0314; 409 of the ELB but to
  * a DELETE, a load balancer in PENDING_UPDATE): to be asked again, nothing was done. */
 int certauto__fe_is_busy(const certauto__exchange *x);

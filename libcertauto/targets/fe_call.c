@@ -270,11 +270,6 @@ static int advise_key(certauto_error *err, const certauto__exchange *x)
 		ahead > 0 ? "ahead of" : "behind");
 }
 
-int certauto__fe_sign_error(certauto_error *err, const certauto_target *target)
-{
-	return certauto__device_sign(err, target);
-}
-
 /* A gateway repeats what was signed, and what it was sent: a token, a key without its first line,
  * all of them or cut. What else is that long, a path or a digest, has small letters only. */
 static void mask_long(certauto__buffer *words)

@@ -4,6 +4,7 @@
  * What it has replaced is removed at the end. */
 
 #include "targets/fe_deploy.h"
+#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,16 +86,14 @@ certauto__verdict certauto__fe_refused_at(certauto_job *job, const certauto__exc
 certauto__verdict certauto__fe_stop(certauto_job *job, int code, const char *object,
 	const char *advice, const char *format, ...)
 {
-	certauto_error error = {0};
+	certauto__verdict verdict;
 	va_list args;
 
 	va_start(args, format);
-	certauto__error_vset(&error, code, object, format, args);
+	verdict = certauto__device_stop(
+		job, certauto__fe_target(job), code, object, advice, format, args);
 	va_end(args);
-	certauto__fe_sign_error(&error, certauto__fe_target(job));
-	if (advice != NULL)
-		certauto__error_advise(&error, "%s", advice);
-	return certauto__fail_with(job, &error);
+	return verdict;
 }
 
 certauto__verdict certauto__fe_look_again(certauto_job *job, const certauto__exchange *x,

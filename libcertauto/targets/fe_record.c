@@ -6,6 +6,7 @@
  * If another process has changed it meanwhile, it begins anew. */
 
 #include "targets/fe_dns.h"
+#include "targets/device.h"
 
 #include <string.h>
 
@@ -361,7 +362,7 @@ static certauto__verdict not_good(certauto_job *job, const struct certauto__fe_r
 		"the record set %s TXT %s%s%s", record->name, what,
 		status.len > 0 ? ": its status is " : "", certauto__buffer_text(&status));
 	certauto__buffer_free(&status);
-	certauto__fe_sign_error(&error, certauto__fe_target(job));
+	certauto__device_sign(&error, certauto__fe_target(job));
 	certauto__error_advise(&error,
 		"look at it in the console: if it stays like that, remove it there and run this "
 		"again");

@@ -443,7 +443,7 @@ static int login_take(struct session *session, const certauto__exchange *x, cert
 		rc = certauto__error_set(err, CERTAUTO_EPROTO, session->target->label,
 			"the answer to the login does not tell the id of the project");
 	certauto__free(described);
-	return rc < 0 ? certauto__fe_sign_error(err, session->target) : 0;
+	return rc < 0 ? certauto__device_sign(err, session->target) : 0;
 }
 
 /* A refusal that would be the same a second time. */
@@ -515,7 +515,7 @@ static certauto__verdict project_read(certauto_job *job, certauto__exchange *x)
 		return CERTAUTO__NEXT;
 	certauto__error_set(&error, CERTAUTO_ENOTFOUND, name,
 		"the access key's account has no project \"%s\"", name);
-	certauto__fe_sign_error(&error, session->target);
+	certauto__device_sign(&error, session->target);
 	certauto__error_advise(&error, "set project_id, as the console shows it under My "
 		"Credentials");
 	session_refuse(session, &error);
@@ -672,7 +672,7 @@ static certauto__verdict nowhere(certauto_job *job, const struct session *sessio
 		"IAM does not tell where its service \"%s\" is, or tells a host of another domain "
 		"than its own, or one without TLS",
 		service->type);
-	certauto__fe_sign_error(&error, session->target);
+	certauto__device_sign(&error, session->target);
 	certauto__error_advise(&error, "set %s", service->option);
 	return certauto__fail_with(job, &error);
 }

@@ -4,6 +4,7 @@
  * have to. Nothing is changed. */
 
 #include "targets/fe.h"
+#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -209,7 +210,7 @@ static certauto__verdict listener_wrong(certauto_job *job, const char *protocol)
 	certauto__error_set(&error, CERTAUTO_EREFUSED, id,
 		"the listener %s speaks %.32s: it has no certificate", id,
 		protocol);
-	certauto__fe_sign_error(&error, target_of(job));
+	certauto__device_sign(&error, target_of(job));
 	certauto__error_advise(&error,
 		"name one whose protocol is HTTPS (TERMINATED_HTTPS on shared load balancers)");
 	return certauto__fail_with(job, &error);

@@ -4,6 +4,7 @@
  * here. */
 
 #include "targets/fe_dns.h"
+#include "targets/device.h"
 
 #include <string.h>
 
@@ -208,7 +209,7 @@ static int zone_none(const certauto_job *job, const struct certauto__fe_dns *dns
 		"no public zone has the name %s: there %s%s", record,
 		dns->zones == NULL ? "is none" : "are ", certauto__buffer_text(&shown));
 	certauto__buffer_free(&shown);
-	certauto__fe_sign_error(err, certauto__fe_target(job));
+	certauto__device_sign(err, certauto__fe_target(job));
 	return certauto__error_advise(err,
 		"see that the zone is public and in this account and project, and what zone_id "
 		"says; or delegate the record by a CNAME to a zone that is here");
@@ -219,7 +220,7 @@ static int zone_twice(const certauto_job *job, const struct certauto__fe_zone *o
 {
 	certauto__error_set(err, CERTAUTO_EREFUSED, one->name,
 		"two public zones are called %s: %s and %s", one->name, other->id, one->id);
-	certauto__fe_sign_error(err, certauto__fe_target(job));
+	certauto__device_sign(err, certauto__fe_target(job));
 	return certauto__error_advise(err,
 		"set zone_id to that of the one which the name servers of %s answer from",
 		one->name);

@@ -4,6 +4,7 @@
  * is waited for; read back, proved on the wire. What it has replaced is removed at the end. */
 
 #include "targets/nsx_deploy.h"
+#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,16 +82,14 @@ void certauto__nsx_touch(certauto_job *job)
 certauto__verdict certauto__nsx_stop(certauto_job *job, int code, const char *object,
 	const char *advice, const char *format, ...)
 {
-	certauto_error error = {0};
+	certauto__verdict verdict;
 	va_list args;
 
 	va_start(args, format);
-	certauto__error_vset(&error, code, object, format, args);
+	verdict = certauto__device_stop(
+		job, certauto__nsx_target(job), code, object, advice, format, args);
 	va_end(args);
-	certauto__device_sign(&error, certauto__nsx_target(job));
-	if (advice != NULL)
-		certauto__error_advise(&error, "%s", advice);
-	return certauto__fail_with(job, &error);
+	return verdict;
 }
 
 certauto__verdict certauto__nsx_refused_at(certauto_job *job, const certauto__exchange *x,
