@@ -19,7 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from conftest import BINARY
 from real import tls
+from real.nsx import NsxLab
 from real.pki import TestCA
 from real.proc import wait_until
 from sim import ca_pki, nsx_certs
@@ -1348,3 +1350,19 @@ def test_program__takes_commands(tmp_path):
         assert refused_by(NODE_IPS[0], ready["port"])
         program.stdin.close()
         assert program.wait(10) == 0
+
+
+# ---- seen from outside, while it restarts ----
+
+
+def test_shown__waits_for_a_restart_that_begins_meanwhile():
+    with NsxLab(BINARY, restart_refused=0.3) as lab:
+        settle, begun = lab.nsx.settle, []
+
+        def settled_too_early():
+            settle()
+            if not begun:  # what a killed client has left is read only now
+                begun.append(lab.nsx.restart_node(1))
+
+        lab.nsx.settle = settled_too_early
+        assert lab.shown_by(1) is not None and begun

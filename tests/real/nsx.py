@@ -1,9 +1,10 @@
 """A simulated cluster of NSX Managers beside a strict simulated CA."""
 
 import os
+import time
 
 from sim.nsx import VIP_IP, Nsx
-from sim.nsx_nodes import NODE_IPS
+from sim.nsx_nodes import NODE_IPS, PATIENCE_S
 from sim.nsx_policy import BINDING
 
 from . import tls
@@ -33,16 +34,23 @@ class Cluster(Device):
     # ---- seen from outside ----
 
     def shown_by(self, where):
-        """SHA-256 of what a manager (its number) or "vip" presents; None: nothing."""
+        """SHA-256 of what a manager (its number) or "vip" presents; None: nothing.
+
+        A restart is waited for. One may begin at any time: a client that was killed may have left
+        a request that is not read yet.
+        """
         host = VIP_IP if where == "vip" else self.nsx.node(where).ip
-        try:
-            return tls.served(self.nsx.port, None, host=host).fingerprint
-        except OSError:
-            return None
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            self.nsx.settle()
+            try:
+                return tls.served(self.nsx.port, None, host=host).fingerprint
+            except OSError:
+                if not self.nsx.is_to_answer(where) or time.monotonic() > until:
+                    return None
 
     def all_shown(self):
         """By the managers in their order, and at the end by the VIP."""
-        self.nsx.settle()
         return [self.shown_by(where) for where in (1, 2, 3, "vip")]
 
     def shown(self, _name=None):

@@ -251,8 +251,15 @@ class Nodes:
 
     def settle(self):
         """Wait until no restart is under way."""
-        for thread in list(self._threads):
+        with self.lock:  # one that is about to start counts
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(PATIENCE_S)
+
+    def is_to_answer(self, where):
+        """Is a manager (its number) or "vip" there, or will it be again by itself?"""
+        listener = self.vip if where == "vip" else self.node(where).listener
+        return listener.state != DOWN and not listener.silent
 
     def restart_node(self, which):
         """By hand."""
