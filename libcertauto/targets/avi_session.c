@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "json/reader.h"
 #include "targets/device.h"
+#include "targets/gate.h"
 
 #define WIDTH 8            /* requests at a time */
 #define VERSION_MAX 32
@@ -30,16 +31,8 @@ struct session {
 	certauto_target *target;       /* shared (+1): url, user, password, TLS */
 	struct cookies cookies;
 	struct cookies leaving;        /* of a session that is being logged out */
-	/* Counts sessions and their tokens. What a call was dressed with tells whether a refusal
-	 * is about what is in use now. */
-	uintptr_t serial;
+	struct certauto__gate gate;    /* its serial counts sessions and their tokens */
 	uintptr_t begun;               /* the serial that this session began with */
-	int proved;                    /* a call has come through in it */
-	int vain;                      /* sessions in a row in which none has */
-	int opening;                   /* a job is at it, all others wait in waiting */
-	int ready;
-	certauto__queue waiting;
-	certauto_error refused;        /* the login was: for the rest of the run */
 	char version[VERSION_MAX], oldest[VERSION_MAX]; /* as the controller says; "" */
 	char speaks[VERSION_MAX];      /* X-Avi-Version */
 	char doubted[VERSION_MAX];     /* a version of its own that it has refused */
@@ -67,14 +60,13 @@ static void cookies_drop(struct cookies *cookies)
 static void session_drop(struct session *session)
 {
 	cookies_drop(&session->cookies);
-	session->ready = 0;
+	session->gate.ready = 0;
 }
 
 static void session_refuse(struct session *session, const certauto_error *error)
 {
 	session_drop(session);
-	certauto__error_clear(&session->refused);
-	certauto__error_copy(&session->refused, error);
+	certauto__gate_refuse(&session->gate, error);
 }
 
 /* ---- versions ---- */
@@ -187,7 +179,7 @@ static void cookies_follow(struct session *session, const certauto__exchange *x)
 		return;
 	(void)cookie_take(&session->cookies.id, x, session->cookies.name);
 	if (cookie_take(&session->cookies.csrf, x, "csrftoken") > 0)
-		session->serial++;
+		session->gate.serial++;
 }
 
 static void cookies_send(const struct cookies *cookies, certauto__exchange *x)
@@ -333,10 +325,8 @@ static certauto__verdict login_read(certauto_job *job, certauto__exchange *x)
 	}
 	if ((rc = greeting_read(session, x, &error)) == 0)
 		return CERTAUTO__NEXT;
-	if (rc == CERTAUTO_ENOTFOUND || rc == CERTAUTO_EREFUSED) {
-		certauto__error_clear(&session->refused);
-		certauto__error_copy(&session->refused, &error);
-	}
+	if (rc == CERTAUTO_ENOTFOUND || rc == CERTAUTO_EREFUSED)
+		certauto__gate_refuse(&session->gate, &error);
 	return certauto__fail_with(job, &error);
 }
 
@@ -352,18 +342,10 @@ static const struct certauto__table open_table = {
 
 static void session_opened(certauto_job *job, void *arg)
 {
-	const certauto_error *error = certauto_job_error(job);
 	struct session *session = arg;
 
-	session->opening = 0;
-	if (error != NULL) {
-		certauto__queue_fail(&session->waiting, error);
-		return;
-	}
-	session->ready = 1;
-	session->proved = 0;
-	session->begun = ++session->serial;
-	certauto__queue_wake(&session->waiting, SIZE_MAX);
+	certauto__gate_opened(job, &session->gate);
+	session->begun = session->gate.serial;
 }
 
 static certauto__verdict session_need(certauto_job *job, struct session *session)
@@ -372,20 +354,10 @@ static certauto__verdict session_need(certauto_job *job, struct session *session
 		.name = session->target->label,
 		.env = session,
 		.peer = session->peer,
-		.silent = 1,
 		.ended = session_opened,
 		.ended_arg = session};
-	certauto_error error = {0};
 
-	if (session->refused.code != 0) {
-		certauto__error_copy(&error, &session->refused);
-		return certauto__fail_with(job, &error);
-	}
-	if (!session->opening &&
-		certauto__job_start(NULL, session->target->object.cx, &start, &error) < 0)
-		return certauto__fail_with(job, &error);
-	session->opening = 1;
-	return certauto__park(job, &session->waiting);
+	return certauto__gate_need(job, &session->gate, &start);
 }
 
 /* ---- each call ---- */
@@ -409,7 +381,7 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	const struct cookies *cookies = &session->cookies;
 	int own = is_own(job), leaves = own && x->dress_arg != NULL;
 
-	if (!own && !session->ready)
+	if (!own && !session->gate.ready)
 		return session_need(job, session);
 	certauto__device_headers_clear(x); /* of an earlier attempt */
 	referer_send(session->target, x);
@@ -420,7 +392,7 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	if (leaves)
 		cookies = &session->leaving;
 	else
-		x->dress_arg = (const void *)session->serial;
+		x->dress_arg = (const void *)session->gate.serial;
 	cookies_send(cookies, x);
 	if (x->body.len > 0)
 		certauto__exchange_add_header(x, "Content-Type: application/json");
@@ -440,7 +412,7 @@ static int is_over(const certauto__exchange *x)
  * will be used next. */
 static int is_former(const struct session *session, const certauto__exchange *x)
 {
-	return !session->ready || x->dress_arg != (const void *)session->serial;
+	return certauto__gate_is_former(&session->gate, (uintptr_t)x->dress_arg);
 }
 
 /* Who asks is not known any more, or never was: a controller that forgets every session at once is
@@ -450,10 +422,9 @@ static certauto__judgement judge_over(struct session *session, const certauto__e
 	if (is_former(session, x))
 		return CERTAUTO__NOW;
 	/* A refusal may overtake the answer that has the new token in it. */
-	if (session->proved && session->peer->in_flight > 1 && certauto__avi_says(x, "csrf"))
+	if (session->gate.proved && session->peer->in_flight > 1 && certauto__avi_says(x, "csrf"))
 		return CERTAUTO__SOON;
-	session->vain = session->proved ? 0 : session->vain + 1;
-	if (session->vain >= VAIN_MAX) {
+	if (certauto__gate_vain(&session->gate) >= VAIN_MAX) {
 		session_refuse(session, &x->error);
 		return CERTAUTO__BAD;
 	}
@@ -509,7 +480,7 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 	if (judgement != CERTAUTO__OK)
 		return judge_no(job, x);
 	if (!is_own(job)) {
-		session->proved = 1;
+		session->gate.proved = 1;
 		cookies_follow(session, x);
 	}
 	return CERTAUTO__OK;
@@ -526,7 +497,7 @@ static certauto__verdict logout_ask(certauto_job *job, certauto__exchange *x)
 		session->leaving = session->cookies;
 		memset(&session->cookies, 0, sizeof(session->cookies));
 	}
-	session->ready = 0; /* who comes now logs in anew */
+	session->gate.ready = 0; /* who comes now logs in anew */
 	certauto__device_ask(x, session->target, "POST", "/logout");
 	x->dress_arg = session;
 	return CERTAUTO__SEND;
@@ -556,10 +527,10 @@ static const struct certauto__table *session_farewell(certauto__peer *peer)
 {
 	struct session *session = peer->state;
 
-	certauto__error_clear(&session->refused);
-	session->vain = session->asked = 0;
+	certauto__gate_forget(&session->gate);
+	session->asked = 0;
 	session->doubted[0] = '\0';
-	return session->cookies.id != NULL && !session->opening ? &logout_table : NULL;
+	return session->cookies.id != NULL && !session->gate.opening ? &logout_table : NULL;
 }
 
 static void session_destroy(certauto__peer *peer)
@@ -570,7 +541,7 @@ static void session_destroy(certauto__peer *peer)
 		return;
 	cookies_drop(&session->cookies);
 	cookies_drop(&session->leaving);
-	certauto__error_clear(&session->refused);
+	certauto__gate_forget(&session->gate);
 	certauto__object_unref(session->target);
 	certauto__free(session);
 	peer->state = NULL;

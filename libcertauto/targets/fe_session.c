@@ -18,6 +18,7 @@
 #include "json/reader.h"
 #include "targets/device.h"
 #include "targets/fe_dns.h"
+#include "targets/gate.h"
 
 #define WIDTH 8             /* requests at a time */
 #define VAIN_MAX 2          /* tokens in a row that no call came through with */
@@ -35,14 +36,7 @@ struct session {
 	certauto__secret *token;       /* NULL: there is none */
 	certauto__secret *secret_key;  /* NULL: with tokens */
 	int64_t renew_at;              /* monotonic ms; 0: not known */
-	uintptr_t serial;              /* counts openings; what a call was dressed with tells which
-	                                  one a refusal is about */
-	int ready;
-	int opening;                   /* a job is at it, all others wait in waiting */
-	int proved;                    /* a call has come through since */
-	int vain;                      /* openings in a row after which none has */
-	certauto__queue waiting;
-	certauto_error refused;        /* the login was: for the rest of the run */
+	struct certauto__gate gate;
 	struct certauto__fe_dns dns;
 };
 
@@ -62,14 +56,13 @@ static void session_drop(struct session *session)
 {
 	certauto__secret_free(session->token);
 	session->token = NULL;
-	session->ready = 0;
+	session->gate.ready = 0;
 }
 
 static void session_refuse(struct session *session, const certauto_error *error)
 {
 	session_drop(session);
-	certauto__error_clear(&session->refused);
-	certauto__error_copy(&session->refused, error);
+	certauto__gate_refuse(&session->gate, error);
 }
 
 /* ---- where services are ---- */
@@ -538,22 +531,6 @@ static const struct certauto__table open_table = {
 	.n_steps = sizeof(open_steps) / sizeof(open_steps[0]),
 };
 
-static void session_opened(certauto_job *job, void *arg)
-{
-	const certauto_error *error = certauto_job_error(job);
-	struct session *session = arg;
-
-	session->opening = 0;
-	if (error != NULL) {
-		certauto__queue_fail(&session->waiting, error);
-		return;
-	}
-	session->ready = 1;
-	session->proved = 0;
-	session->serial++;
-	certauto__queue_wake(&session->waiting, SIZE_MAX);
-}
-
 int certauto__fe_service(const certauto_job *job, const struct certauto__table *table, void *env,
 	void (*ended)(certauto_job *job, void *arg), certauto_error *err)
 {
@@ -571,17 +548,12 @@ int certauto__fe_service(const certauto_job *job, const struct certauto__table *
 
 static certauto__verdict session_need(certauto_job *job, struct session *session)
 {
-	certauto_error error = {0};
+	struct certauto__start start = {.table = &open_table,
+		.name = session->target->label,
+		.env = session,
+		.peer = session->peer};
 
-	if (session->refused.code != 0) {
-		certauto__error_copy(&error, &session->refused);
-		return certauto__fail_with(job, &error);
-	}
-	if (!session->opening &&
-		certauto__fe_service(job, &open_table, session, session_opened, &error) < 0)
-		return certauto__fail_with(job, &error);
-	session->opening = 1;
-	return certauto__park(job, &session->waiting);
+	return certauto__gate_need(job, &session->gate, &start);
 }
 
 /* ---- each call ---- */
@@ -687,9 +659,9 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	struct session *session = session_of(job);
 	int own = is_own(job);
 
-	if (!own && session->ready && is_over(session))
+	if (!own && session->gate.ready && is_over(session))
 		session_drop(session);
-	if (!own && !session->ready)
+	if (!own && !session->gate.ready)
 		return session_need(job, session);
 	if (x->scratch == NULL || x->scratch->len == 0) /* short of memory: it tells by itself */
 		return CERTAUTO__SEND;
@@ -697,7 +669,7 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 		return nowhere(job, session, x);
 	certauto__device_headers_clear(x); /* of an earlier attempt */
 	certauto__exchange_add_header(x, "Content-Type: application/json");
-	x->dress_arg = (const void *)session->serial;
+	x->dress_arg = (const void *)session->gate.serial;
 	if (x->url.rc == 0 && session->secret_key != NULL)
 		signature_send(session, x, certauto__buffer_text(x->scratch)[0] == '0');
 	else if (!own)
@@ -710,10 +682,9 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
  * asked for a third, and what was signed wrongly will be so again. */
 static certauto__judgement judge_over(struct session *session, const certauto__exchange *x)
 {
-	if (!session->ready || x->dress_arg != (const void *)session->serial)
-		return session->refused.code != 0 ? CERTAUTO__BAD : CERTAUTO__NOW;
-	session->vain = session->proved ? 0 : session->vain + 1;
-	if (session->vain >= VAIN_MAX || session->secret_key != NULL) {
+	if (certauto__gate_is_former(&session->gate, (uintptr_t)x->dress_arg))
+		return session->gate.refused.code != 0 ? CERTAUTO__BAD : CERTAUTO__NOW;
+	if (certauto__gate_vain(&session->gate) >= VAIN_MAX || session->secret_key != NULL) {
 		session_refuse(session, &x->error);
 		return CERTAUTO__BAD;
 	}
@@ -748,7 +719,7 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 	if (judgement != CERTAUTO__OK)
 		return judge_no(job, x, judgement);
 	if (!is_own(job))
-		session_of(job)->proved = 1;
+		session_of(job)->gate.proved = 1;
 	return CERTAUTO__OK;
 }
 
@@ -759,8 +730,7 @@ static const struct certauto__table *session_farewell(certauto__peer *peer)
 {
 	struct session *session = peer->state;
 
-	certauto__error_clear(&session->refused);
-	session->vain = 0;
+	certauto__gate_forget(&session->gate);
 	certauto__fe_zones_forget(&session->dns);
 	certauto__fe_records_forget(&session->dns);
 	return NULL;
@@ -778,7 +748,7 @@ static void session_free(struct session *session)
 		certauto__free(session->urls[i]);
 	certauto__fe_zones_forget(&session->dns);
 	certauto__fe_records_free(&session->dns);
-	certauto__error_clear(&session->refused);
+	certauto__gate_forget(&session->gate);
 	certauto__object_unref(session->target);
 	certauto__free(session);
 }

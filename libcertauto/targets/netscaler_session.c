@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "json/reader.h"
 #include "targets/device.h"
+#include "targets/gate.h"
 
 #define WIDTH 4            /* requests at a time: the management CPU is one */
 #define SESSION_S 900      /* of idleness, then the device forgets it; 300 at least */
@@ -27,11 +28,7 @@ struct session {
 	int headers;                   /* name and password with each call: no session */
 	certauto__secret *token;       /* NULL: not logged in */
 	certauto__secret *leaving;     /* of a session that is being logged out */
-	uintptr_t number;              /* counts sessions: whose end an answer tells of */
-	int opening;                   /* a job is at it, all others wait in waiting */
-	int ready;
-	certauto__queue waiting;
-	certauto_error refused;        /* the login was: for the rest of the run */
+	struct certauto__gate gate;
 	int pair;
 	char node[CERTAUTO__ADDRESS];  /* connected to; "": as the url says */
 	char other[CERTAUTO__ADDRESS]; /* the other one of the pair; "": not known */
@@ -62,7 +59,7 @@ static void token_drop(certauto__secret **token)
 static void session_drop(struct session *session)
 {
 	token_drop(&session->token);
-	session->ready = 0;
+	session->gate.ready = 0;
 }
 
 static void own_error(const certauto_job *job, const certauto__exchange *x, const char *doing,
@@ -140,8 +137,7 @@ static certauto__verdict login_refused(certauto_job *job, const certauto__exchan
 	if (x->rc == 0 && (error.code == CERTAUTO_EAUTH || x->status == 401)) {
 		error.code = CERTAUTO_EAUTH;
 		session_drop(session);
-		certauto__error_clear(&session->refused);
-		certauto__error_copy(&session->refused, &error);
+		certauto__gate_refuse(&session->gate, &error);
 	}
 	return certauto__fail_with(job, &error);
 }
@@ -324,7 +320,7 @@ static certauto__verdict logout_ask(certauto_job *job, certauto__exchange *x)
 		session->leaving = session->token;
 		session->token = NULL;
 	}
-	session->ready = 0; /* who comes now logs in anew */
+	session->gate.ready = 0; /* who comes now logs in anew */
 	certauto__netscaler_post(&w, x, session->target, "logout", NULL);
 	verdict = certauto__netscaler_end(&w);
 	x->dress_arg = session;
@@ -411,19 +407,13 @@ static void session_opened(certauto_job *job, void *arg)
 	const certauto_error *error = certauto_job_error(job);
 	struct session *session = arg;
 
-	session->opening = 0;
-	if (error == NULL) {
-		session->ready = 1;
-		session->number++;
-		certauto__queue_wake(&session->waiting, SIZE_MAX);
-		return;
-	}
 	/* With a node that is gone there is no session, and the next one does not begin there. */
-	if (error->code == CERTAUTO_ENET || error->code == CERTAUTO_ETIMEDOUT) {
+	if (error != NULL &&
+		(error->code == CERTAUTO_ENET || error->code == CERTAUTO_ETIMEDOUT)) {
 		session->node[0] = '\0';
 		session_drop(session);
 	}
-	certauto__queue_fail(&session->waiting, error);
+	certauto__gate_opened(job, &session->gate);
 }
 
 static certauto__verdict session_need(certauto_job *job, struct session *session)
@@ -432,20 +422,10 @@ static certauto__verdict session_need(certauto_job *job, struct session *session
 		.name = session->target->label,
 		.env = session,
 		.peer = session->peer,
-		.silent = 1,
 		.ended = session_opened,
 		.ended_arg = session};
-	certauto_error error = {0};
 
-	if (session->refused.code != 0) {
-		certauto__error_copy(&error, &session->refused);
-		return certauto__fail_with(job, &error);
-	}
-	if (!session->opening &&
-		certauto__job_start(NULL, session->target->object.cx, &start, &error) < 0)
-		return certauto__fail_with(job, &error);
-	session->opening = 1;
-	return certauto__park(job, &session->waiting);
+	return certauto__gate_need(job, &session->gate, &start);
 }
 
 /* ---- each call ---- */
@@ -467,9 +447,9 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	const certauto__secret *token = session->token;
 
 	if (!is_own(job)) {
-		if (!session->ready)
+		if (!session->gate.ready)
 			return session_need(job, session);
-		x->dress_arg = (const void *)session->number;
+		x->dress_arg = (const void *)session->gate.serial;
 		if (session->pair)
 			warnings_want(x);
 	} else if (x->dress_arg != NULL) {
@@ -540,8 +520,8 @@ static int is_moved(const certauto_job *job, int code)
 /* Unless another job has done so since. */
 static void session_reopen(struct session *session, const certauto__exchange *x)
 {
-	if (x->dress_arg == (const void *)session->number)
-		session->ready = 0;
+	if (!certauto__gate_is_former(&session->gate, (uintptr_t)x->dress_arg))
+		session->gate.ready = 0;
 }
 
 static certauto__judgement judge_no(certauto_job *job, certauto__exchange *x, int code)
@@ -555,14 +535,13 @@ static certauto__judgement judge_no(certauto_job *job, certauto__exchange *x, in
 		return CERTAUTO__RELOGIN;
 	}
 	if (is_gone && session->headers && !is_own(job)) {
-		certauto__error_clear(&session->refused);
-		certauto__error_copy(&session->refused, &x->error);
-		session->ready = 0;
+		certauto__gate_refuse(&session->gate, &x->error);
+		session->gate.ready = 0;
 		return CERTAUTO__BAD;
 	}
 	if (is_gone && !is_own(job)) {
 		/* Another job may have logged in again since. */
-		if (x->dress_arg == (const void *)session->number)
+		if (!certauto__gate_is_former(&session->gate, (uintptr_t)x->dress_arg))
 			session_drop(session);
 		return CERTAUTO__RELOGIN;
 	}
@@ -603,8 +582,8 @@ static const struct certauto__table *session_farewell(certauto__peer *peer)
 {
 	struct session *session = peer->state;
 
-	certauto__error_clear(&session->refused); /* the next run may try again */
-	return session->token != NULL && !session->opening ? &logout_table : NULL;
+	certauto__gate_forget(&session->gate);
+	return session->token != NULL && !session->gate.opening ? &logout_table : NULL;
 }
 
 static void session_destroy(certauto__peer *peer)
@@ -615,7 +594,7 @@ static void session_destroy(certauto__peer *peer)
 		return;
 	token_drop(&session->token);
 	token_drop(&session->leaving);
-	certauto__error_clear(&session->refused);
+	certauto__gate_forget(&session->gate);
 	certauto__object_unref(session->target);
 	certauto__free(session);
 	peer->state = NULL;

@@ -19,6 +19,7 @@
 #include "core/memory.h"
 #include "json/reader.h"
 #include "targets/device.h"
+#include "targets/gate.h"
 
 #define WIDTH 4            /* requests at a time: so many can fail before the first is told */
 #define VERSION_MAX 64
@@ -41,20 +42,13 @@ struct door {
 	struct door *next;
 	char address[CERTAUTO__ADDRESS];
 	certauto__secret *id, *xsrf;   /* of a session; NULL: there is none */
-	uintptr_t serial;              /* counts openings; what a call was dressed with tells which
-	                                  one a refusal is about */
-	int ready;
-	int opening;                   /* a job is at it, all others wait in waiting */
-	int proved;                    /* a call has come through since */
-	int vain;                      /* openings in a row after which none has */
-	certauto__queue waiting;
+	struct certauto__gate gate;
 };
 
 struct session {
 	certauto__peer *peer;          /* borrowed: it owns this */
 	certauto_target *target;       /* shared (+1): url, user, password, TLS */
 	struct door *doors;            /* that of the url first */
-	certauto_error refused;        /* the password was: for the rest of the run */
 	char version[VERSION_MAX];     /* "" = not told */
 	char *pins;                    /* certauto__nsx_trust(); NULL */
 };
@@ -74,13 +68,16 @@ static void door_drop(struct door *door)
 	certauto__secret_free(door->id);
 	certauto__secret_free(door->xsrf);
 	door->id = door->xsrf = NULL;
-	door->ready = 0;
+	door->gate.ready = 0;
 }
 
-static void session_refuse(struct session *session, const certauto_error *error)
+/* A password that is refused at one address is not tried at the others. */
+static void session_refuse(const struct session *session, const certauto_error *error)
 {
-	certauto__error_clear(&session->refused);
-	certauto__error_copy(&session->refused, error);
+	struct door *door;
+
+	for (door = session->doors; door != NULL; door = door->next)
+		certauto__gate_refuse(&door->gate, error);
 }
 
 /* ---- doors ---- */
@@ -116,6 +113,8 @@ static struct door *door_at(struct session *session, const char *url, certauto_e
 	}
 	door->session = session;
 	memcpy(door->address, address, sizeof(address));
+	if (session->doors != NULL)
+		certauto__gate_refuse(&door->gate, &session->doors->gate.refused);
 	*at = door;
 	return door;
 }
@@ -278,43 +277,14 @@ static const struct certauto__table open_table = {
 
 /* ---- opening ---- */
 
-static void door_opened(certauto_job *job, void *arg)
-{
-	const certauto_error *error = certauto_job_error(job);
-	struct door *door = arg;
-
-	door->opening = 0;
-	if (error != NULL) {
-		certauto__queue_fail(&door->waiting, error);
-		return;
-	}
-	door->ready = 1;
-	door->proved = 0;
-	door->serial++;
-	certauto__queue_wake(&door->waiting, SIZE_MAX);
-}
-
 static certauto__verdict door_need(certauto_job *job, struct door *door)
 {
-	struct session *session = door->session;
 	struct certauto__start start = {.table = &open_table,
-		.name = session->target->label,
+		.name = door->session->target->label,
 		.env = door,
-		.peer = session->peer,
-		.silent = 1,
-		.ended = door_opened,
-		.ended_arg = door};
-	certauto_error error = {0};
+		.peer = door->session->peer};
 
-	if (session->refused.code != 0) {
-		certauto__error_copy(&error, &session->refused);
-		return certauto__fail_with(job, &error);
-	}
-	if (!door->opening &&
-		certauto__job_start(NULL, session->target->object.cx, &start, &error) < 0)
-		return certauto__fail_with(job, &error);
-	door->opening = 1;
-	return certauto__park(job, &door->waiting);
+	return certauto__gate_need(job, &door->gate, &start);
 }
 
 /* ---- each call ---- */
@@ -395,12 +365,12 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	if (door == NULL) /* what has no URL is not sent, and told by itself */
 		return x->url.rc < 0 ? CERTAUTO__SEND : CERTAUTO__FAILED;
 	trust_dress(session, x);
-	if (!own && !session->doors->ready)
+	if (!own && !session->doors->gate.ready)
 		return door_need(job, session->doors);
 	door = login_of(door);
-	if (!own && !door->ready)
+	if (!own && !door->gate.ready)
 		return door_need(job, door);
-	x->dress_arg = (const void *)(door->serial << 1 | (dressed(x) & BY_PIN));
+	x->dress_arg = (const void *)(door->gate.serial << 1 | (dressed(x) & BY_PIN));
 	door_dress(door, x, opens && door->id == NULL);
 	return CERTAUTO__SEND;
 }
@@ -412,10 +382,9 @@ static certauto__judgement judge_login(struct door *door, const certauto__exchan
 {
 	int is_session = has_sessions(door->session);
 
-	if (!door->ready || dressed(x) >> 1 != door->serial)
+	if (certauto__gate_is_former(&door->gate, dressed(x) >> 1))
 		return CERTAUTO__NOW;
-	door->vain = door->proved ? 0 : door->vain + 1;
-	if (door->vain >= (is_session ? VAIN_SESSIONS : VAIN_MAX)) {
+	if (certauto__gate_vain(&door->gate) >= (is_session ? VAIN_SESSIONS : VAIN_MAX)) {
 		session_refuse(door->session, &x->error);
 		door_drop(door);
 		return CERTAUTO__BAD;
@@ -471,7 +440,7 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 		return judge_no(job, x, judgement);
 	if (!is_own(job) &&
 		(door = door_at(session, certauto__buffer_text(&x->url), NULL)) != NULL)
-		login_of(door)->proved = 1;
+		login_of(door)->gate.proved = 1;
 	return CERTAUTO__OK;
 }
 
@@ -519,7 +488,7 @@ static certauto__verdict forget_ask(certauto_job *job, certauto__exchange *x)
 
 	(void)x;
 	for (door = session_of(job)->doors; door != NULL; door = door->next)
-		if (!door->opening)
+		if (!door->gate.opening)
 			door_drop(door);
 	return CERTAUTO__NEXT;
 }
@@ -546,14 +515,13 @@ static const struct certauto__table *session_farewell(certauto__peer *peer)
 	struct door *door;
 	int n = 0;
 
-	certauto__error_clear(&session->refused);
 	certauto__free(session->pins);
 	session->pins = NULL;
 	for (door = session->doors; door != NULL; door = door->next) {
-		door->vain = 0;
-		n += door->id != NULL && !door->opening;
-		if (door->id == NULL && !door->opening)
-			door->ready = 0;
+		certauto__gate_forget(&door->gate);
+		n += door->id != NULL && !door->gate.opening;
+		if (door->id == NULL && !door->gate.opening)
+			door->gate.ready = 0;
 	}
 	return n > 0 ? &logout_table : NULL;
 }
@@ -567,9 +535,9 @@ static void session_free(struct session *session)
 	while ((door = session->doors) != NULL) {
 		session->doors = door->next;
 		door_drop(door);
+		certauto__gate_forget(&door->gate);
 		certauto__free(door);
 	}
-	certauto__error_clear(&session->refused);
 	certauto__free(session->pins);
 	certauto__object_unref(session->target);
 	certauto__free(session);
