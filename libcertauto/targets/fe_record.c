@@ -55,6 +55,7 @@ struct certauto__fe_record {
 	struct set set;
 	enum phase phase;
 	int rounds, busy, polls, pages;
+	int64_t taken_at;              /* age of its step when a write was; 0: none yet */
 	char marker[CERTAUTO__FE_ID];
 };
 
@@ -369,14 +370,28 @@ static certauto__verdict not_good(certauto_job *job, const struct certauto__fe_r
 	return certauto__fail_with(job, &error);
 }
 
-/* Polls, as long as there is patience. */
+/* A write that was taken has all the time for itself; not on the way back, where there is none to
+ * spare. */
+static int is_patient(const certauto_job *job, const struct certauto__fe_record *record)
+{
+	int64_t since = record->wanted.n > 0 ? record->taken_at : 0;
+
+	return certauto__step_age_ms(job) - since <= patience_of(job, record);
+}
+
+static certauto__verdict look_again(certauto_job *job, struct certauto__fe_record *record,
+	enum phase phase)
+{
+	record->phase = phase;
+	return certauto__again(job, growing(record->polls++, POLL_MAX_MS));
+}
+
+/* As long as there is patience. */
 static certauto__verdict poll_again(certauto_job *job, struct certauto__fe_record *record,
 	enum phase phase)
 {
-	if (certauto__step_age_ms(job) > patience_of(job, record))
-		return not_good(job, record, "does not become ACTIVE");
-	record->phase = phase;
-	return certauto__again(job, growing(record->polls++, POLL_MAX_MS));
+	return is_patient(job, record) ? look_again(job, record, phase)
+				       : not_good(job, record, "does not become ACTIVE");
 }
 
 /* Its change was refused for now, or was not what came of it. */
@@ -423,8 +438,7 @@ static certauto__verdict list_read(certauto_job *job, certauto__exchange *x,
 	if (record->wanted.n == 0 && !has_to_go(record))
 		return CERTAUTO__NEXT;
 	/* What will never be in effect may be removed all the same: it is worth a try. */
-	if (is_pending(&record->set) && (record->wanted.n > 0 ||
-		certauto__step_age_ms(job) <= patience_of(job, record)))
+	if (is_pending(&record->set) && (record->wanted.n > 0 || is_patient(job, record)))
 		return poll_again(job, record, LIST);
 	if (is_right(record))
 		return CERTAUTO__NEXT;
@@ -456,9 +470,10 @@ static certauto__verdict write_read(certauto_job *job, certauto__exchange *x,
 		if (record->set.id[0] == '\0') /* it does not say what it has made */
 			return begin_anew(job, record, POLL_MS);
 		record->polls = 0;
-		return poll_again(job, record, WATCH);
+		record->taken_at = certauto__step_age_ms(job);
+		return look_again(job, record, WATCH); /* late as it may be: what came of it */
 	}
-	if (certauto__fe_is_busy(x) && certauto__step_age_ms(job) <= patience_of(job, record))
+	if (certauto__fe_is_busy(x) && is_patient(job, record))
 		return begin_anew(job, record, growing(record->busy++, BUSY_MAX_MS));
 	if (certauto__fe_is_taken(x) &&
 		(++record->rounds > ROUNDS_MAX || certauto__fe_says(x, "CNAME")))
@@ -592,6 +607,7 @@ static certauto__verdict record_need(certauto_job *job, struct certauto__fe_reco
 	if (!record->running) {
 		record->known = record->rounds = record->busy = record->polls = 0;
 		record->pages = 0;
+		record->taken_at = 0;
 		record->phase = LIST;
 		record->marker[0] = '\0';
 		certauto__error_clear(&record->error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A door that one job opens for all. See gate.h. */
+/* What one job opens for all. See gate.h. */
 #include "targets/gate.h"
 
 #include "core/error.h"

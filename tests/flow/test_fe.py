@@ -179,8 +179,18 @@ def test_pending__for_ever_is_told(lab):
     with lab.fe.lock:
         for one in lab.fe.zones.sets.values():
             one.outcome = "ACTIVE"
+    del shop.target["dns_wait_ms"]
     shop.does("renew", "shop")
     assert lab.txt() == [] and not shop.records()
+
+
+def test_pending__what_was_taken_late_is_looked_at(lab):
+    for method in ("POST", "DELETE"):
+        lab.fe.faults.add(
+            kind="recordset", method=method, do=lambda: lab.fe.closing.wait(0.7)
+        )
+    alone(lab, dns_wait_ms=500, dns_check="no").does("issue", "shop")
+    assert changes(lab) == ["POST 202", "DELETE 202"] and lab.txt() == []
 
 
 def test_error__is_told_and_taken_back(lab):
