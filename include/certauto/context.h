@@ -70,7 +70,9 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_set_log_level(certauto_con
 
 /** Store that keeps the journals of all jobs of the context; shared (+1); NULL = none. With one, an
  *  order for names that a killed process has ordered before is taken up where that has stopped,
- *  whatever its request, and what it has left on targets is taken back.  @since 0.1 */
+ *  whatever its request, and what it has left on targets is taken back.
+ *  @return 0, CERTAUTO_EINVAL (of another context), CERTAUTO_EBUSY (jobs of the context run).
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_context_use_store(certauto_context *cx,
 	certauto_store *store);
 

@@ -61,7 +61,8 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_check(certauto_target *targ
  *  takes everything back if not. key NULL when the device or somebody else holds it. chain and key
  *  shared (+1) while it runs. Blocks.
  *  @return 0; CERTAUTO_ENOTSERVED, CERTAUTO_EROLLBACK, CERTAUTO_EUNSUPPORTED (no DEPLOY, or the key
- *  cannot be had), or a network code.  @since 0.1 */
+ *  cannot be had), CERTAUTO_EBUSY (with a store: the same name is being deployed to it, by whatever
+ *  process), or a network code.  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_deploy(certauto_target *target,
 	const char *name, certauto_chain *chain, certauto_key *key, int timeout_ms);
 

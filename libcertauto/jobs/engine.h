@@ -181,6 +181,7 @@ struct certauto_job {
 	struct certauto__journal journal; /* where its own record goes; save NULL = in its parent's
 	                                     record */
 	char *journal_id, *identity;
+	void *record_lock;               /* NULL: it is not locked */
 	int dirty;
 	int recorded;                    /* a record is on disk */
 	int found;                       /* an earlier run has left one */
@@ -290,6 +291,9 @@ int certauto__peers_part(struct certauto__loop *loop);
 /* journal */
 /* saves the record of that job */
 int certauto__journal_write(certauto_job *record, certauto_error *err);
+/* Where others could have it as well. EBUSY */
+int certauto__journal_lock(certauto_job *record, certauto_error *err);
+void certauto__journal_unlock(certauto_job *record);
 int certauto__journal_read(certauto_job *job, struct certauto__saved **saved, char **identity,
 	certauto_error *err);
 /* to a later run: it is part of the record */

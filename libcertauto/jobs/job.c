@@ -20,6 +20,7 @@ static void job_destroy(void *object)
 	if (job->env_free != NULL)
 		job->env_free(job->env);
 	certauto__peer_unref(job->peer);
+	certauto__journal_unlock(job);
 	certauto__facts_free(&job->facts);
 	certauto__free(job->undo);
 	certauto__list_free(&job->owed);
@@ -129,6 +130,10 @@ int certauto__job_start(certauto_job **out, certauto_context *cx,
 	}
 	if ((rc = certauto__job_new(&job, cx, NULL, start, err)) < 0)
 		return rc;
+	if (start->alone && (rc = certauto__journal_lock(job, err)) < 0) {
+		certauto__object_unref(job);
+		return rc;
+	}
 	if (certauto__loop_adopt(certauto__loop_of(cx), job) < 0) {
 		certauto__object_unref(job);
 		return certauto__error_nomem(err);
@@ -514,6 +519,7 @@ void certauto__job_end(certauto_job *job)
 	job_release_all(job);
 	job->stage = CERTAUTO__STAGE_DONE;
 	job_close_record(job);
+	certauto__journal_unlock(job);
 	job->wait = CERTAUTO__WAIT_ENDED;
 	certauto__exchange_reset(&job->x);
 	if (job->ended != NULL) {

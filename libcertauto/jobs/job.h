@@ -327,6 +327,8 @@ struct certauto__start {
 	const struct certauto__journal *journal; /* where its record goes; copied; NULL = the
 	                                            context's, if any */
 	const char *journal_id;              /* [A-Za-z0-9._-]; NULL = not journaled */
+	int alone;                           /* a root: CERTAUTO_EBUSY while another has the
+	                                        record, of whatever process */
 	const char *identity;                /* a saved record of another identity is undone first,
 	                                        never loaded */
 	int silent;                          /* no events, not counted by run, not in next_done:
@@ -393,10 +395,14 @@ struct certauto__journal {
 	/* ENOTFOUND */
 	int (*load)(void *arg, const char *id, certauto__buffer *out, certauto_error *err);
 	int (*remove)(void *arg, const char *id, certauto_error *err);
+	/* Both NULL: nobody else can have the records. EBUSY */
+	int (*lock)(void *arg, const char *id, void **lock, certauto_error *err);
+	void (*unlock)(void *arg, void *lock);
 };
 
-/* The context's journal; copied. arg must live as long as the context. */
-void certauto__journal_use(certauto_context *cx, const struct certauto__journal *journal);
+/* The context's journal; copied. arg must live until the next, or the context's end. EBUSY: jobs
+ * run, and have the former one. */
+int certauto__journal_use(certauto_context *cx, const struct certauto__journal *journal);
 
 /* ---- plan ---- */
 

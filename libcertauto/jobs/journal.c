@@ -136,6 +136,21 @@ int certauto__journal_format(certauto__buffer *out, certauto_job *record)
 	return out->rc;
 }
 
+int certauto__journal_lock(certauto_job *record, certauto_error *err)
+{
+	if (record->journal.lock == NULL)
+		return 0;
+	return record->journal.lock(record->journal.arg, record->journal_id, &record->record_lock,
+		err);
+}
+
+void certauto__journal_unlock(certauto_job *record)
+{
+	if (record->record_lock != NULL)
+		record->journal.unlock(record->journal.arg, record->record_lock);
+	record->record_lock = NULL;
+}
+
 int certauto__journal_write(certauto_job *record, certauto_error *err)
 {
 	certauto__buffer data = CERTAUTO__BUFFER(JOURNAL_MAX + 256);

@@ -706,7 +706,10 @@ void certauto_context_cancel(certauto_context *any_cx)
 	certauto__loop_wake(any_cx->loop);
 }
 
-void certauto__journal_use(certauto_context *cx, const struct certauto__journal *journal)
+int certauto__journal_use(certauto_context *cx, const struct certauto__journal *journal)
 {
+	if (cx->loop->n_active > 0)
+		return CERTAUTO_EBUSY;
 	cx->loop->journal = *journal;
+	return 0;
 }

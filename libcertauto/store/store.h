@@ -114,7 +114,7 @@ struct certauto__store_row {
 	int (*journal_remove)(certauto_store *store, const char *id, certauto_error *err);
 	int (*journal_list)(certauto_store *store, certauto__list *out, certauto_error *err);
 
-	/* try-lock of "<scope>-<id>" (scopes account, cert, target, budget): 0 = ACQUIRED and *lock
+	/* try-lock of "<scope>-<id>" (scopes account, cert, job, order): 0 = ACQUIRED and *lock
 	 * set; EBUSY = held by someone else; any other code = error. Released by unlock or by the
 	 * death of the process. */
 	int (*lock)(certauto_store *store, const char *scope, const char *id, void **lock,

@@ -48,6 +48,20 @@ static int journal_remove(void *arg, const char *id, certauto_error *err)
 	return store->row->journal_remove(store, id, err);
 }
 
+static int journal_lock(void *arg, const char *id, void **lock, certauto_error *err)
+{
+	certauto_store *store = arg;
+
+	return store->row->lock(store, "job", id, lock, err);
+}
+
+static void journal_unlock(void *arg, void *lock)
+{
+	certauto_store *store = arg;
+
+	store->row->unlock(store, lock);
+}
+
 static void store_destroy(void *object)
 {
 	certauto_store *store = object;
@@ -76,6 +90,8 @@ int certauto__store_make(certauto_store **out, certauto_context *cx, const char 
 	store->journal.save = journal_save;
 	store->journal.load = journal_load;
 	store->journal.remove = journal_remove;
+	store->journal.lock = journal_lock;
+	store->journal.unlock = journal_unlock;
 	*out = store;
 	return 0;
 }
@@ -182,10 +198,12 @@ int certauto_context_use_store(certauto_context *cx, certauto_store *store)
 	if (store != NULL && store->object.cx != cx) {
 		rc = certauto__error_set(&cx->error, CERTAUTO_EINVAL, NULL,
 			"the store is of another context");
+	} else if ((rc = certauto__journal_use(cx, store != NULL ? &store->journal : &none)) < 0) {
+		certauto__error_set(&cx->error, rc, NULL,
+			"the store cannot be changed while jobs of the context run");
 	} else {
 		former = cx->store;
 		cx->store = certauto__object_ref(store);
-		certauto__journal_use(cx, store != NULL ? &store->journal : &none);
 		certauto__object_unref(former);
 	}
 	return certauto__leave(cx, rc);

@@ -365,7 +365,10 @@ static int start_deploy(certauto_job **out, certauto_target *target, const char 
 	}
 	deployment_start(&start, deployment);
 	start.journal_id = id.data;
+	start.alone = 1; /* the way back of another would take away what this one has done */
 	rc = start_job(out, target, &start, deadline_ms, err);
+	if (rc == CERTAUTO_EBUSY)
+		certauto__error_prefix(err, "deploying %s to %s", name, target->label);
 	certauto__buffer_free(&id);
 	return rc;
 }

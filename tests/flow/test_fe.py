@@ -117,7 +117,7 @@ def test_issue__twenty_names_in_three_zones(lab):
     names = [f"n{i}.{zone}" for i in range(6) for zone in (ZONE, "example.net", "deep.example.org")]
     begun = time.monotonic()
     alone(lab, *names, "w.example.net", "*.w.example.net").does("issue", "shop")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
     made = changes(lab)
     assert len(made) <= 2 * 20
     assert made[:19] == ["POST 202"] * 19, "one after the other"

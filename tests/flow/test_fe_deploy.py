@@ -537,7 +537,7 @@ def test_quota__is_told_with_what_to_do(points, code):
 @pytest.mark.parametrize("point, update", [("renewed", "in-place"), ("renewed", "new")])
 def test_busy__is_waited_for(points, point, update):
     points.at(point, busy_s=0.4).shop.target["update"] = update
-    points.fe.make_busy("shop-lb", 0.4)
+    points.fe.faults.add(method="PUT", do=lambda: points.fe.make_busy("shop-lb", 0.4))
     points.deploys()
     assert 409 in [one.status for one in writes(points.lab.log)]
 

@@ -474,7 +474,7 @@ def test_hook__a_first_deployment_that_fails_leaves_nothing(lab, name):
 def test_hook__a_hook_that_does_not_do_what_it_says_is_found_out(lab, name):
     site = issued(lab, name)
     before, files = lab.served(name), site.contents()
-    site.on(deploy_program=["/bin/true"], timeout_ms=500)
+    site.on(deploy_program=["/bin/true"], timeout_ms=2000)
     error, _run = site.fails("renew", "shop", "--force")
     assert error["code"] == "CERTAUTO_ENOTSERVED", error
     assert site.contents() == files and lab.served(name) == before
@@ -505,10 +505,10 @@ def test_hook__one_that_hangs_is_ended_with_all_it_has_started(lab, name):
     hooks = lab.hooks()
     program, pid = hanging(hooks, "hang.sh", hook.CERTBOT_AUTH, "echo ")
     cleanup = [hooks.make("clean.sh", hook.CERTBOT_CLEANUP.replace("[ ", "# "))]
-    options = {"program": program, "cleanup_program": cleanup, "timeout_ms": 800}
+    options = {"program": program, "cleanup_program": cleanup, "timeout_ms": 2000}
     site = lab.site("certbot", name, hooks=hooks, **options)
     error, _run = site.fails("issue", "shop")
-    said(error, "ETIMEDOUT", "hang.sh (add)", "800 ms", "timeout_ms")
+    said(error, "ETIMEDOUT", "hang.sh (add)", "2000 ms", "timeout_ms")
     wait_until(lambda: is_gone(pid), "what it had started to end")
     assert hooks.verbs() == ["auth", "cleanup"]
 
@@ -520,7 +520,7 @@ def test_hook__a_deploy_hook_that_hangs_is_taken_back(lab, name):
     text = hook.CERTBOT_DEPLOY.replace(
         "{reload}", f"[ -e {flag} ] || {{{{ touch {flag}; sleep 600; }}}}\n{{reload}}"
     )
-    site.on(deploy_program=[site.hooks.make("hang.sh", text)], timeout_ms=1000)
+    site.on(deploy_program=[site.hooks.make("hang.sh", text)], timeout_ms=2000)
     error, _run = site.fails("renew", "shop", "--force")
     said(error, "ETIMEDOUT", "hang.sh (deploy)")
     assert site.contents() == files and lab.served(name) == before

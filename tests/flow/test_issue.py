@@ -85,7 +85,7 @@ def test_issue__one_key_is_one_file_several_are_a_bundle(lab, name):
     ],
 )
 def test_issue__each_key_type(lab, name, key, public):
-    done(lab.shop(name, key=key).run("issue", "shop"))
+    done(lab.shop(name, key=key).run("issue", "shop", timeout_s=240))  # of RSA: luck
     seen = tls.served(lab.haproxy.tls_port, name, key.split("-", maxsplit=1)[0], lab.pebble.roots())
     assert public in openssl("x509", "-inform", "DER", "-noout", "-text", data=seen.der).decode()
 

@@ -803,13 +803,13 @@ def test_l4__refuses_policies(avi, client):
 
 def test_push__takes_its_time(avi, client):
     vs = avi.virtualservice("shop")
-    avi.push_delay = 0.15
+    avi.push_delay = 0.6
     begin = time.monotonic()
     attach(client, vs)
     assert ask(avi, "shop", "x.example.org")[1] == "backend\n"
     while ask(avi, "shop", "x.example.org")[1] != "tok.thumb":
-        assert time.monotonic() < begin + 5
-    assert time.monotonic() >= begin + 0.15
+        assert time.monotonic() < begin + 10
+    assert time.monotonic() >= begin + 0.6
 
 
 def test_push__of_a_second_change_takes_as_long(avi, client):

@@ -137,7 +137,9 @@ static int memory_remove(void *arg, const char *id, certauto_error *err)
 	return 0;
 }
 
-static const struct certauto__journal memory = { NULL, memory_save, memory_load, memory_remove };
+static const struct certauto__journal memory = {
+	.save = memory_save, .load = memory_load, .remove = memory_remove
+};
 
 static int recorded(const char *text)
 {

@@ -139,6 +139,37 @@ static void test_deploy__not_saved_says_so_and_the_next_goes_on(void **state)
 	lab_pair_free(&pair);
 }
 
+static void test_deploy__the_same_at_the_same_time_has_to_wait(void **state)
+{
+	struct lab *lab = *state;
+	struct lab_pair pair, newer;
+	certauto_store *store = NULL;
+	certauto_target *target = target_of(lab);
+	certauto_job *job = NULL;
+
+	assert_int_equal(certauto_store_new(&store, lab->cx, "files"), 0);
+	assert_int_equal(certauto_store_set(store, "directory", lab->folder), 0);
+	assert_int_equal(certauto_context_use_store(lab->cx, store), 0);
+	lab_pair_make(lab, &pair, "a.example.org", 90);
+	lab_pair_make(lab, &newer, "a.example.org", 91);
+	assert_int_equal(certauto_target_start_deploy(&job, target, "shop", pair.chain, pair.key,
+				 TIMEOUT_MS),
+		0);
+	assert_int_equal(deploy(lab, &newer), CERTAUTO_EBUSY);
+	assert_error(lab, "deploying shop to appliance");
+	assert_error(lab, "is held by another certauto");
+	assert_int_equal(certauto_context_use_store(lab->cx, NULL), CERTAUTO_EBUSY);
+	assert_error(lab, "while jobs of the context run");
+	assert_int_equal(certauto_job_wait(job, TIMEOUT_MS), 0);
+	assert_calls("put shop;save one 1 old 1;bye;");
+	assert_int_equal(deploy(lab, &newer), 0);
+	certauto_job_free(job);
+	certauto_target_free(target);
+	certauto_store_free(store);
+	lab_pair_free(&pair);
+	lab_pair_free(&newer);
+}
+
 static void test_deploy__that_still_owes_something_says_so(void **state)
 {
 	struct lab *lab = *state;
@@ -341,7 +372,7 @@ static void test_deploy__lack_of_memory_is_told(void **state)
 	struct lab *lab = *state;
 	struct lab_pair pair;
 
-	certauto__journal_use(lab->cx, &nowhere); /* the lab's own loses records */
+	(void)certauto__journal_use(lab->cx, &nowhere); /* the lab's own loses records */
 	lab_pair_make(lab, &pair, "a.example.org", 90);
 	unit_oom_sweep("deploy in two halves", scenario, &pair);
 	lab_pair_free(&pair);
@@ -355,6 +386,7 @@ int main(void)
 		TEST(test_deploy__puts_then_saves_and_leaves_no_record),
 		TEST(test_deploy__refused_is_taken_back_and_not_saved),
 		TEST(test_deploy__not_saved_says_so_and_the_next_goes_on),
+		TEST(test_deploy__the_same_at_the_same_time_has_to_wait),
 		TEST(test_deploy__that_still_owes_something_says_so),
 		TEST(test_deploy__killed_in_either_half_is_gone_on_with),
 		TEST(test_deploy__of_another_certificate_settles_a_killed_one_first),

@@ -103,13 +103,14 @@ static inline size_t lab_n_records(const struct lab *lab)
 /* A new context, as a next process has it; what the old one was doing stops where it is. */
 static inline void lab_restart(struct lab *lab)
 {
-	const struct certauto__journal journal = {lab, lab_save, lab_load, lab_remove};
+	const struct certauto__journal journal = {
+		.arg = lab, .save = lab_save, .load = lab_load, .remove = lab_remove};
 
 	certauto_context_free(lab->cx);
 	certauto__buffer_clear(&lab->warnings);
 	assert_int_equal(certauto_context_new(&lab->cx), 0);
 	assert_int_equal(certauto_context_set_event_cb(lab->cx, lab_event, lab, NULL), 0);
-	certauto__journal_use(lab->cx, &journal);
+	assert_int_equal(certauto__journal_use(lab->cx, &journal), 0);
 }
 
 static inline struct lab *lab_new(void)
