@@ -43,8 +43,9 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_new(certauto_target **out,
 CERTAUTO_API size_t certauto_target_n_types(const certauto_context *cx);
 CERTAUTO_API const char *certauto_target_type_name(const certauto_context *cx, size_t i);
 
-/** Sets an option; booleans yes no true false 1 0, lists comma-separated, argv a JSON array.
- *  Copied; sensitive values are kept apart and wiped.  @return 0, CERTAUTO_EINVAL (names the option
+/** Sets an option; booleans yes no true false 1 0, lists comma-separated, argv a JSON array. An
+ *  empty text or list is as good as none: a default counts, but of the file names of a target of
+ *  type files, which are not written then. Copied; sensitive values are kept apart and wiped.  @return 0, CERTAUTO_EINVAL (names the option
  *  and what it takes).  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_set(certauto_target *target, const char *name,
 	const char *value);

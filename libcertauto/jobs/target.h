@@ -31,6 +31,7 @@ struct certauto__option {
 	const char *help;           /* one sentence, no full stop */
 	int64_t min, max;           /* NUMBER */
 	int needed_for;             /* CERTAUTO_TARGET_* that cannot be had while it is not set */
+	int may_be_empty;           /* TEXT, LIST: an empty value switches the default off */
 };
 
 struct certauto__target_row {

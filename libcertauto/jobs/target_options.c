@@ -330,19 +330,28 @@ static int option_refused(const certauto_target *target, const struct certauto__
 	return rc;
 }
 
+/* An empty text is as good as none; and where there is a default, it is relied on. */
+static int means_default(const struct certauto__option *option, const char *text)
+{
+	return text[0] == '\0' && option->value != NULL && !option->may_be_empty &&
+		(option->type == CERTAUTO__OPTION_TEXT || option->type == CERTAUTO__OPTION_LIST);
+}
+
 int certauto__target_set_option(certauto_target *target, const char *name, const char *value,
 	certauto_error *err)
 {
 	struct certauto__option_value *slot = value_find(target, name);
-	int rc;
+	int is_default, rc;
 
 	if (slot == NULL)
 		return option_unknown(target, name, err);
-	if ((rc = value_set(slot, value)) == CERTAUTO_ENOMEM)
+	is_default = means_default(slot->option, value);
+	rc = value_set(slot, is_default ? slot->option->value : value);
+	if (rc == CERTAUTO_ENOMEM)
 		return certauto__error_nomem(err);
 	if (rc < 0)
 		return option_refused(target, slot->option, value, err);
-	slot->is_set = 1;
+	slot->is_set = !is_default;
 	return 0;
 }
 
@@ -405,6 +414,24 @@ static int check_dns(const certauto_target *target, certauto_error *err)
 	return check_dns_check(target, err);
 }
 
+/* One or several: as libcurl takes them. */
+static int is_pin(const char *text)
+{
+	static const char head[] = "sha256//", base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+							  "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (;; text++) {
+		if (!certauto__text_starts(text, head))
+			return 0;
+		text += strlen(head);
+		if (strspn(text, base64) != 43 || text[43] != '=')
+			return 0;
+		text += 44;
+		if (*text != ';')
+			return *text == '\0';
+	}
+}
+
 static int check_common(const certauto_target *target, certauto_error *err)
 {
 	const certauto__list *probe = certauto__option_list(target, "probe");
@@ -423,9 +450,10 @@ static int check_common(const certauto_target *target, certauto_error *err)
 		!certauto__text_equal(check, "no") &&
 		(rc = check_address(target, "challenge_check", check, 80, err)) < 0)
 		return rc;
-	if (pin != NULL && !certauto__text_starts(pin, "sha256//"))
+	if (pin != NULL && !is_pin(pin))
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: option \"pin\" is written sha256//BASE64", target->label);
+			"%s: option \"pin\" is written sha256//BASE64, of 32 bytes",
+			target->label);
 	return check_dns(target, err);
 }
 
@@ -553,7 +581,7 @@ int certauto__option_type_parse(const char *name, enum certauto__option_type *ou
 	return -1;
 }
 
-/* An empty text is as good as none: that is how a default is switched off. */
+/* An empty text is as good as none. */
 const char *certauto__option_text(const certauto_target *target, const char *name)
 {
 	const struct certauto__option_value *value = value_find(target, name);

@@ -374,7 +374,7 @@ static const struct preflight preflights[] = {
 	{{"ca_file", other_file, NULL}, {NULL}, 0, "the next run needs it in ca_file"},
 	{{"ca_file", other_file, NULL}, {".via", NULL}, 0, ""},
 	{{"ca_file", bad_file, NULL}, {NULL}, 0, ""},
-	{{"pin", "sha256//x", NULL}, {NULL}, 0, "the next run needs that of the new one"},
+	{{"pin", "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", NULL}, {NULL}, 0, "the next run needs that of the new one"},
 	{{"pin", own_pin, NULL}, {NULL}, 0, ""},
 	{{NULL}, {"old.0", NULL}, 0, "could not be put back"},
 	{{NULL}, {"old.0", NULL, ".seen.0", NULL}, 0, ""},

@@ -45,12 +45,13 @@ static void test_target_options__what_is_refused_says_what_is_taken(void **state
 		{"haproxy", "map", "m <<", "\"map\" may have no blanks"},
 		{"haproxy", "mode", "0644", "gives others nothing"},
 		{"haproxy", "mode", "rw", "octal"},
-		{"haproxy", "mode", "", "octal"},
+		{"haproxy", "timeout_ms", "", "takes a number"},
 		{"haproxy", "probe", "a.example:0", "\"a.example:0\" is not host:port"},
 		{"haproxy", "probe", "a.example:443,no", "is not host:port"},
 		{"haproxy", "probe", "http://a.example", "is not host:port"},
 		{"haproxy", "challenge_check", "80:a", "is not host:port"},
 		{"haproxy", "pin", "abc", "sha256//BASE64"},
+		{"haproxy", "pin", "sha256//AAAA", "of 32 bytes"},
 		{"files", "reload", "nginx -s reload", "JSON array of strings"},
 		{"files", "reload", "[]", "JSON array of strings"},
 		{"files", "reload", "[1]", "JSON array of strings"},
@@ -69,6 +70,53 @@ static void test_target_options__what_is_refused_says_what_is_taken(void **state
 	(void)state;
 	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		check_refused(lab, &all[i]);
+	lab_free(lab);
+}
+
+static const char *default_of(const certauto_target *target, const char *name)
+{
+	size_t i = 0;
+
+	while (strcmp(certauto_target_option_name(target, i), name) != 0)
+		i++;
+	return certauto_target_option_default(target, i);
+}
+
+/* Each option of that type, empty: as if it were not set. */
+static void check_empty(struct lab *lab, const char *type)
+{
+	certauto_target *target = NULL;
+	const char *name, *before, *text;
+	char *recipe;
+	size_t i = 0, n = 1;
+
+	for (; i < n; i++, certauto_target_free(target)) {
+		assert_int_equal(certauto_target_new(&target, lab->cx, type), 0);
+		n = certauto_target_n_options(target);
+		name = certauto_target_option_name(target, i);
+		if (certauto_target_set(target, name, "") < 0)
+			continue;
+		assert_false(certauto__option_is_set(target, name));
+		before = default_of(target, name);
+		text = certauto__option_text(target, name);
+		if (strcmp(type, "files") != 0 && before != NULL)
+			assert_string_equal(text, before);
+		recipe = NULL;
+		assert_int_not_equal(certauto_target_check(target), CERTAUTO_ENOMEM);
+		if (certauto_target_dup_recipe(&recipe, target) == 0)
+			assert_null(strstr(recipe, "(null)"));
+		certauto_mem_free(recipe);
+	}
+}
+
+static void test_target_options__an_empty_one_is_as_good_as_none(void **state)
+{
+	struct lab *lab = lab_new();
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < certauto_target_n_types(lab->cx); i++)
+		check_empty(lab, certauto_target_type_name(lab->cx, i));
 	lab_free(lab);
 }
 
@@ -237,6 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_target_options__what_is_refused_says_what_is_taken),
+		cmocka_unit_test(test_target_options__an_empty_one_is_as_good_as_none),
 		cmocka_unit_test(test_target_options__a_missing_one_is_named_with_its_meaning),
 		cmocka_unit_test(test_target_options__values_are_read_by_type),
 		cmocka_unit_test(test_target_options__a_refused_value_leaves_the_former_one),
