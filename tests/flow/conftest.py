@@ -24,6 +24,7 @@ sys.path.insert(0, TESTS)
 from real import haproxy, pki, ports  # noqa: E402
 from real.lab import Lab  # noqa: E402
 from real.proc import exit_on_sigterm  # noqa: E402
+from real.skips import pytest_runtest_makereport  # noqa: E402, F401 (a hook)
 
 BINARY = os.environ.get("CERTAUTO_BIN", os.path.join(os.path.dirname(TESTS), "build", "certauto"))
 _numbers = itertools.count(1)

@@ -24,6 +24,7 @@ sys.path[:0] = [TESTS]
 # The path above must be set first.
 from real.lab import Lab  # noqa: E402
 from real.pki import TestCA  # noqa: E402
+from real.skips import pytest_runtest_makereport  # noqa: E402, F401 (a hook)
 from real.proc import exit_on_sigterm  # noqa: E402
 from sim.ca import CA  # noqa: E402
 

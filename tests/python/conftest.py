@@ -23,6 +23,7 @@ import certauto  # noqa: E402
 from real.lab import Lab  # noqa: E402
 from real.pki import TestCA  # noqa: E402
 from real.proc import exit_on_sigterm  # noqa: E402
+from real.skips import pytest_runtest_makereport  # noqa: E402, F401 (a hook)
 from sim.ca import CA  # noqa: E402
 
 

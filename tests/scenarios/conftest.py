@@ -14,6 +14,7 @@ sys.path.insert(0, TESTS)
 
 # The path above must be set first.
 from real.proc import exit_on_sigterm  # noqa: E402
+from real.skips import pytest_runtest_makereport  # noqa: E402, F401 (a hook)
 
 import stage  # noqa: E402
 
