@@ -63,8 +63,8 @@ CERTAUTO_API const char *certauto_error_text(int code);
  *  @since 0.1 */
 CERTAUTO_API int certauto_error_code(const certauto_error *error);
 
-/** What was being done, to which object, and what the peer said. Never a secret; never NULL for a
- *  non-NULL error.  @since 0.1 */
+/** What was being done, to which object, and what the peer said: one line, without control
+ *  characters. Never a secret; never NULL for a non-NULL error.  @since 0.1 */
 CERTAUTO_API const char *certauto_error_message(const certauto_error *error);
 
 /** The URL, name, file or target concerned; NULL when unknown.  @since 0.1 */

@@ -184,6 +184,7 @@ int certauto__log(certauto_context *cx, int level, const char *object, const cha
 	va_start(args, format);
 	certauto__buffer_vprintf(&text, format, args);
 	va_end(args);
+	certauto__text_clean(text.data);
 	event.text = certauto__buffer_text(&text);
 	if (level <= CERTAUTO_LOG_WARNING)
 		event.type = CERTAUTO_EVENT_WARNING;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/text.h"
 
 #define MESSAGE_MAX 2048      /* bytes, with the NUL */
 #define SUBPROBLEMS_MAX 1000  /* as many as a certificate may have names */
@@ -113,7 +114,8 @@ const char *certauto_error_subproblem_detail(const certauto_error *error, size_t
 }
 
 /* Formats into memory of its own; NULL when there is none. What is too long is cut, not in the
- * middle of a UTF-8 sequence. */
+ * middle of a UTF-8 sequence. Whatever others have put into it, whoever prints or logs a message
+ * does so unchanged: it is one line, and no terminal obeys it. */
 static char *error_format(const char *format, va_list args)
 {
 	static const char dots[] = "...";
@@ -129,6 +131,7 @@ static char *error_format(const char *format, va_list args)
 			cut--;
 		memcpy(text + cut, dots, sizeof(dots));
 	}
+	certauto__text_clean(text);
 	return certauto__strdup(text);
 }
 
@@ -152,6 +155,7 @@ int certauto__error_vset(certauto_error *err, int code, const char *object, cons
 	err->code = code;
 	err->message = error_format(format, args);
 	err->object = certauto__strdup(object);
+	certauto__text_clean(err->object);
 	return code;
 }
 
@@ -181,6 +185,7 @@ int certauto__error_prefix(certauto_error *err, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
+	certauto__text_clean(what);
 	what_len = strlen(what);
 	if (err->message != NULL)
 		message = certauto__alloc(what_len + 2 + strlen(err->message) + 1);
@@ -254,6 +259,9 @@ static int subproblem_set(struct certauto__subproblem *sub, const char *name, co
 	sub->name = certauto__strdup(name);
 	sub->problem = certauto__strdup(problem);
 	sub->detail = certauto__strdup(detail);
+	certauto__text_clean(sub->name);
+	certauto__text_clean(sub->problem);
+	certauto__text_clean(sub->detail);
 	if ((name == NULL || sub->name != NULL) && (problem == NULL || sub->problem != NULL) &&
 	    (detail == NULL || sub->detail != NULL))
 		return 0;
@@ -289,6 +297,7 @@ void certauto__error_set_problem(certauto_error *err, const char *problem)
 		return;
 	certauto__free(err->problem);
 	err->problem = certauto__strdup(problem);
+	certauto__text_clean(err->problem);
 }
 
 /* What memory does not suffice for is left out; the code always arrives. */

@@ -92,6 +92,20 @@ int certauto__text_escape(certauto__buffer *out, const char *text, size_t len)
 	return certauto__buffer_add(out, shown, used);
 }
 
+void certauto__text_clean(char *text)
+{
+	size_t len = text != NULL ? strlen(text) : 0, n;
+	uint32_t point;
+
+	for (; len > 0; text += n, len -= n) {
+		n = certauto__utf8_sequence(text, len, &point);
+		if (n > 0 && !text_hidden(point))
+			continue;
+		n = n > 0 ? n : 1;
+		memset(text, '?', n);
+	}
+}
+
 static const char base64url_alphabet[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

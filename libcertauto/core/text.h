@@ -15,6 +15,10 @@
  * become \xNN; cut to CERTAUTO__SHOWN_MAX bytes (with "..."). */
 int certauto__text_escape(certauto__buffer *out, const char *text, size_t len);
 
+/* The same in place, where there may be no memory: what would be escaped becomes "?". NULL is
+ * fine. */
+void certauto__text_clean(char *text);
+
 /* Bytes of the UTF-8 sequence text begins with (RFC 3629: shortest form, no surrogates) and its
  * code point; 0 when it is not one. */
 size_t certauto__utf8_sequence(const char *text, size_t len, uint32_t *point);

@@ -53,6 +53,7 @@ static void event_vsend(certauto_job *job, int type, int level, const char *obje
 	certauto__buffer text = CERTAUTO__BUFFER(4096);
 
 	certauto__buffer_vprintf(&text, format, args);
+	certauto__text_clean(text.data);
 	event_send(job, type, level, object, until_at, certauto__buffer_text(&text));
 	certauto__buffer_free(&text);
 }
@@ -68,6 +69,7 @@ void certauto__event_step(certauto_job *job)
 		certauto__buffer_printf(&text, "%s: %s", job->key, step);
 	else
 		certauto__buffer_text_add(&text, step);
+	certauto__text_clean(text.data);
 	event_send(job, CERTAUTO_EVENT_STEP, CERTAUTO_LOG_DEBUG, job->key, 0,
 		certauto__buffer_text(&text));
 	certauto__buffer_free(&text);

@@ -191,6 +191,27 @@ static void test_error__long_messages_are_cut_between_characters(void **state)
 	certauto__error_clear(&err);
 }
 
+/* They go into terminals and logs as they are. */
+static void test_error__what_a_terminal_would_obey_is_taken_out(void **state)
+{
+	static const char odd[] = "a\x1b[2J\nb\x7f\xc2\x9b\xe2\x80\xae\xff caf\xc3\xa9";
+	certauto_error error = {0};
+
+	(void)state;
+	certauto__error_set(&error, CERTAUTO_EIO, "x\ny", "%s", odd);
+	certauto__error_advise(&error, "do\r%s", "it");
+	certauto__error_prefix(&error, "at\t%s", "z");
+	certauto__error_set_problem(&error, "p\n");
+	assert_int_equal(certauto__error_add_subproblem(&error, "n\n", NULL, "d\n"), 0);
+	assert_string_equal(error.message, "at?z: a?[2J?b??????? caf\xc3\xa9");
+	assert_string_equal(error.object, "x?y");
+	assert_string_equal(error.advice, "do?it");
+	assert_string_equal(error.problem, "p?");
+	assert_string_equal(error.subproblems[0].name, "n?");
+	assert_string_equal(error.subproblems[0].detail, "d?");
+	certauto__error_clear(&error);
+}
+
 static void test_error__own_fields_may_be_arguments(void **state)
 {
 	certauto_error err;
@@ -319,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_error__carries_all_that_was_said),
 		cmocka_unit_test(test_error__the_first_is_the_reason),
 		cmocka_unit_test(test_error__long_messages_are_cut_between_characters),
+		cmocka_unit_test(test_error__what_a_terminal_would_obey_is_taken_out),
 		cmocka_unit_test(test_error__own_fields_may_be_arguments),
 		cmocka_unit_test(test_error__errno_becomes_a_decision),
 		cmocka_unit_test(test_error__copy_and_move),
