@@ -1,7 +1,7 @@
 #!/bin/sh
 # make check-debian13: build, unit tests, flow tests and demo in a Debian 13, on any Debian; and the
-# bindings there, of which Python's one extension for all versions is then tried with every Python
-# here.
+# bindings and the bundle for all Pythons there, of which Python's one extension for all versions is
+# then tried with every Python here.
 #
 # usage: tests/debian13/run.sh BUILD-FOLDER        (run from the top of the sources)
 #
@@ -16,9 +16,9 @@ set -eu
 SUITE=trixie
 CLEAN_PATH=/usr/sbin:/usr/bin:/sbin:/bin
 TARGETS="all check-unit check-flow demo"
-BINDING_TARGETS="check-python check-lua check-scenarios"
+BINDING_TARGETS="check-python check-lua check-scenarios check-bundle"
 # By the SWIG of Debian 13: that of Debian 12 does not know the stable ABI.
-BINDING_OPTIONS="PYTHON_ABI3=1 CERTAUTO_STRESS_S=10"
+BINDING_OPTIONS="PYTHON_ABI3=1 BUNDLE_ABI3=1 CERTAUTO_STRESS_S=10"
 
 skip() {
 	echo "check-debian13: skipped: $*"

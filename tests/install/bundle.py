@@ -4,9 +4,11 @@
 usage: bundle.py TARBALL PYTHON...
 
 Each Python is isolated (-I), has an empty environment, is not root, and has loaded the system's
-OpenSSL and libcurl before. What the dynamic linker has bound to what is looked at, too.
+OpenSSL and libcurl before. What the dynamic linker has bound to what is looked at, too. All other
+Pythons found here import it, or say which one it is for.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -52,6 +54,12 @@ assert ssl.OPENSSL_VERSION == before and hashlib.sha256(b"").hexdigest().startsw
 with open("/proc/self/maps") as maps:
     mapped = set(re.findall(r"(/\\S.*\\.so\\S*)$", maps.read(), re.M))
 print("\\n".join(sorted(mapped)))
+"""
+VERSION = """
+import sys
+sys.path.insert(0, sys.argv[1] + "/python")
+import certauto
+print(certauto.__file__, certauto.version())
 """
 GLIBC = re.compile(r"/(ld-linux[-\w]*|ld64|lib(c|m|pthread|dl|rt|resolv|nss_\w+))\.so")
 # Of libraries that are in the bundle, whatever another place has of that name.
@@ -133,6 +141,24 @@ def check(bundle, python, ca, folder):
     print(f"check-bundle: {python}: a certificate, by {count} files of the bundle")
 
 
+def interpreters():
+    """All that are here, from 3.8 on."""
+    folders = ["/usr/bin", "/usr/local/bin", os.path.expanduser("~/.pyenv/versions/*/bin")]
+    found = [path for one in folders for path in glob.glob(one + "/python3.*")]
+    return sorted(path for path in found if re.search(r"3\.([89]|\d\d)$", path))
+
+
+def check_version(bundle, python, fits):
+    """What is imported is of the bundle; or it is said which Python the bundle is for."""
+    argv = [python, "-I", "-B", "-c", VERSION, bundle]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if fits and (done.returncode or not done.stdout.startswith(bundle)):
+        fail(f"{python}: {done.stdout}{done.stderr}")
+    if not fits and "make bundle PYTHON=" not in done.stderr:
+        fail(f"{python} is not told that the bundle is for another: {done.stdout}{done.stderr}")
+    print(f"check-bundle: {python}: {'imports it' if fits else 'is told that it is for another'}")
+
+
 def check_controlscript(bundle, python, ca, avi):
     """As the controller runs it: the bundle is found by what the script has in it."""
     avi.script_python, avi.script_env = python, {"CERTAUTO_BUNDLE": bundle}
@@ -159,6 +185,10 @@ def main(tarball, *pythons):
         with CA(folder, tls, validate=False) as ca, Avi(folder, tls) as avi:
             for python in pythons:
                 check(bundle, python, ca, folder)
+            tag = re.search(r"-(py3|cp\d+)-", os.path.basename(bundle)).group(1)
+            for python in interpreters():
+                own = "cp" + re.search(r"3\.\d+$", python).group().replace(".", "")
+                check_version(bundle, python, tag in ("py3", own))
             check_controlscript(bundle, pythons[0], ca, avi)
     finally:
         shutil.rmtree(folder)

@@ -47,6 +47,20 @@ check_files() {
 		fail "the service does not start the installed command"
 }
 
+# Pages lead to pages: those that are installed, where they are installed.
+check_links() {
+	local page link
+	while read -r page; do
+		while read -r link; do
+			case $link in
+			*://* | mailto:*) ;;
+			/*) there "$link" ;;
+			*) [ -e "$(dirname "$page")/$link" ] || fail "$page leads to $link" ;;
+			esac
+		done < <(grep -o '](\([^)#]*\)' "$page" | sed 's/^](//; /^$/d')
+	done < <(find "$stage/usr/share/doc/certauto" -name '*.md')
+}
+
 check_command() {
 	local dynamic file
 	dynamic=$(readelf -d "$stage/usr/bin/certauto")
@@ -92,6 +106,7 @@ mkdir -p "$2"
 scratch=$(realpath -e "$2")
 programs=$(realpath -e "$3")
 check_files
+check_links
 check_command
 check_programs
 check_uninstall

@@ -107,5 +107,36 @@ def test_version__one_build_for_all(ca, tmp_path, version):
     _smoke(python, version, tmp_path, ca, tmp_path)
 
 
+def _import(folder):
+    """What the import says: its last line."""
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", "import certauto"], env={"PYTHONPATH": str(folder)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1 and "During handling" not in run.stderr, run.stderr
+    return run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("suffix, words", [
+    (".cpython-399-x86_64-linux-gnu.so", "is for Python 3.99 on x86_64"),
+    (".cpython-399t-riscv64-linux-gnu.so", "is for Python 3.99t on riscv64"),
+    (".pypy39-pp73-x86_64-linux-gnu.so", "is for another Python (.pypy39"),
+])  # fmt: skip
+def test_version__an_extension_for_another_python_says_so(tmp_path, suffix, words):
+    (_copy_package(tmp_path) / ("_certauto" + suffix)).touch()
+    said = _import(tmp_path)
+    assert said.startswith("ImportError: certauto: the extension in ") and words in said
+    assert "this is Python %d.%d on" % sys.version_info[:2] in said
+    assert f"make bundle PYTHON={sys.executable}" in said and "SWIG 4.2" in said
+    assert "circular" not in said
+
+
+def test_version__an_extension_that_is_not_there_or_broken_says_so(tmp_path):
+    package = _copy_package(tmp_path)
+    assert "has no extension _certauto" in _import(tmp_path)
+    (package / "_certauto.abi3.so").write_bytes(b"no library")
+    assert "_certauto.abi3.so" in _import(tmp_path)
+
+
 def test_version__this_one_is_supported():
     assert sys.version_info[:2] in VERSIONS

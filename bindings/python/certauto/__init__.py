@@ -37,7 +37,13 @@ from ._errors import (
     Tls,
     Unsupported,
 )
-from ._handle import c as _c
+
+try:
+    from ._handle import c as _c
+except ImportError as _error_of_import:
+    from ._unfit import reason as _reason
+
+    raise ImportError(_reason(__path__) or str(_error_of_import)) from None
 from ._context import Context
 from ._job import Event, Job
 from ._objects import Account, Chain, Csr, Fleet, Key, Option, Order, Renewal, Store, Target
