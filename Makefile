@@ -323,7 +323,9 @@ install: $(SHARED) $(INSTALLED_COMMAND) $(OUT)/completion/bash $(OUT)/completion
 	$(Q)for unit in $(UNIT_FILES); do \
 		sed 's|@bindir@|$(bindir)|' $$unit | \
 		$(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(unitdir)'/$${unit##*/} || exit 1; done
-	$(Q)$(INSTALL) -m 644 $(DOC_FILES) $(CRON_FILE) '$(DESTDIR)$(docdir)'
+	$(Q)$(INSTALL) -m 644 $(filter-out README.md,$(DOC_FILES)) $(CRON_FILE) '$(DESTDIR)$(docdir)'
+	$(Q)sed -e 's|](docs/examples/|](|g' -e 's|](docs/|](|g' -e 's|](include/|]($(includedir)/|g' README.md | \
+		$(INSTALL) -m 644 /dev/stdin '$(DESTDIR)$(docdir)/README.md'
 	$(Q)$(INSTALL) -m 644 $(DOC_TARGETS) '$(DESTDIR)$(docdir)/targets'
 	$(Q)$(INSTALL) -m 644 $(HOOK_FILE) '$(DESTDIR)$(datadir)/certauto'
 	$(Q)for face in $(HOOK_FACES); do \

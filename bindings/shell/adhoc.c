@@ -12,9 +12,9 @@
 #include "input.h"
 
 #define CSR_MAX 65536
-#define EXAMPLE \
-	"certauto issue --server letsencrypt --agree-tos --contact mailto:ops@example.org " \
-	"--state /var/lib/certauto --domain shop.example.org --target " \
+#define EXAMPLE_TERMS " --agree-tos --contact mailto:ops@example.org"
+#define EXAMPLE_CERTIFICATE \
+	" --domain shop.example.org --target " \
 	"haproxy,socket=/run/haproxy/admin.sock,crt=/etc/haproxy/certs/shop.pem," \
 	"map=/etc/haproxy/acme.map"
 
@@ -153,6 +153,13 @@ static void add_list(struct text *out, const char *value)
 	text_add(out, "]");
 }
 
+/* What a hook is told is its DNS service's password, often: with a value in it, it is one. */
+static int is_telling(const certauto_target *target, const char *name, const char *value)
+{
+	return strcmp(certauto_target_type(target), "hook") == 0 &&
+		strcmp(name, "environment") == 0 && strchr(value, '=') != NULL;
+}
+
 /* Writes one option down. The target is told first, so that a wrong value is refused in the command
  * line's terms; an argv has been found to be a JSON array by that. */
 static int add_option(
@@ -176,6 +183,11 @@ static int add_option(
 			"%s=env:NAME or %s=fd:N",
 			certauto_target_type(target), name, name, name, name);
 	}
+	if (is_telling(target, name, value))
+		return say_usage(adhoc->shell,
+			"--target hook: what environment has for a value may be secret, and the "
+			"command line is not: set the variable where certauto runs, and write its "
+			"name alone, environment=NAME");
 	if (certauto_target_set(target, name, value) < 0)
 		return say_config_failure(adhoc->shell, "--target", NULL);
 	if (type != NULL && strcmp(type, "list") == 0)
@@ -336,6 +348,46 @@ static int say_no_target(const struct shell *shell, const char *name)
 	return status;
 }
 
+/* "url=...,user=...,": what a target of that type is not one without. */
+static void add_required(struct text *out, const struct shell *shell, const char *type)
+{
+	certauto_target *target = NULL;
+	size_t i;
+
+	if (certauto_target_new(&target, shell->cx, type) < 0)
+		return;
+	for (i = 0; i < certauto_target_n_options(target); i++)
+		if ((certauto_target_option_flags(target, i) & CERTAUTO_OPTION_REQUIRED) != 0)
+			text_printf(out, "%s=...,", certauto_target_option_name(target, i));
+	certauto_target_free(target);
+}
+
+/* A lone word is the name of a target in the configuration. There is none; what may be meant? */
+static int say_lone_word(const struct shell *shell, const char *word)
+{
+	struct text list = {0};
+	const char *type;
+	size_t i;
+	int status;
+
+	if (is_type(shell, word)) {
+		add_required(&list, shell, word);
+		status = say_usage(shell,
+			"%s is a type of target, and a type needs its options: %s,%s...; certauto "
+			"target options %s lists them",
+			word, word, text_of(&list), word);
+	} else {
+		for (i = 0; (type = certauto_target_type_name(shell->cx, i)) != NULL; i++)
+			text_printf(&list, "%s%s", i > 0 ? ", " : "", type);
+		status = say_usage(shell,
+			"there is no target type %s; there are: %s. Nor is there a configuration "
+			"with a target of that name: %s, or another file with -c",
+			word, text_of(&list), CONFIG_FILE);
+	}
+	text_free(&list);
+	return status;
+}
+
 int adhoc_named(struct shell *shell, const char *name, certauto_target **out)
 {
 	int rc, status = shell_open_file(shell);
@@ -356,7 +408,8 @@ int adhoc_target(struct shell *shell, const char *text, int bare, certauto_targe
 	/* What has options is a type, be it one that is not known; what has none is a name, even if
 	 * there is a type of that name, as none that works can do without. */
 	if (strchr(text, ',') == NULL && !(bare && is_type(shell, text)))
-		status = adhoc_named(shell, text, out);
+		status = shell_has_file(shell) ? adhoc_named(shell, text, out)
+					       : say_lone_word(shell, text);
 	else
 		status = (bare ? open_bare : open_type)(shell, text, type, out);
 	free(type);
@@ -595,16 +648,28 @@ static int is_optional(const struct shell *shell, enum option_id id)
 		(id == OPTION_TARGET && !needs_target(shell));
 }
 
+/* Of the verb that was called: another one would do something. */
+static void add_example(struct text *out, const struct verb *verb)
+{
+	int has_terms = verb->run == run_issue || verb->run == run_renew ||
+		verb->run == run_account_register;
+
+	text_printf(out, "certauto %s --server letsencrypt%s --state /var/lib/certauto%s",
+		verb->name, has_terms ? EXAMPLE_TERMS : "",
+		(verb->options & OPTION_BIT(OPTION_DOMAIN)) != 0 ? EXAMPLE_CERTIFICATE : "");
+}
+
 /* Names what is not there; all at once, as one goes through the list once. */
 static int check_complete(const struct shell *shell)
 {
 	static const enum option_id needed[] = {
 		OPTION_SERVER, OPTION_STATE, OPTION_DOMAIN, OPTION_TARGET};
 	const struct options *options = &shell->options;
-	struct text missing = {0};
+	struct text missing = {0}, example = {0};
 	size_t i;
 	int status = STATUS_DONE;
 
+	add_example(&example, shell->verb);
 	for (i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if ((shell->verb->options & OPTION_BIT(needed[i])) != 0 &&
 		    !option_given(options, needed[i]) && !is_optional(shell, needed[i]))
@@ -616,8 +681,9 @@ static int check_complete(const struct shell *shell)
 	else if (missing.len > 0)
 		status = say_usage(shell,
 			"without a configuration file this is missing: %s. For example: %s",
-			text_of(&missing), EXAMPLE);
+			text_of(&missing), text_of(&example));
 	text_free(&missing);
+	text_free(&example);
 	return status;
 }
 

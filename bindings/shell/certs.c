@@ -4,10 +4,13 @@
 
 #include "certs.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "adhoc.h"
+
+#define NAME_MAX_LEN 64
 
 /* ---- looked at ---- */
 
@@ -124,33 +127,82 @@ static void say_deployed(const char *name, const char *target)
 	text_free(&line);
 }
 
-int certs_deploy(struct shell *shell, struct results *results, certauto_chain *chain,
-	certauto_key *key)
+/* As certauto_target_deploy() will have it, which is too late to say so. */
+static int check_name(const struct shell *shell, const char *name)
 {
-	const struct strings *targets = &shell->options.given[OPTION_TARGET];
+	static const char safe[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t len = strlen(name);
+
+	if (len > 0 && len <= NAME_MAX_LEN && name[0] != '.' && strspn(name, safe) == len)
+		return STATUS_DONE;
+	return say_usage(shell,
+		"a certificate cannot be called \"%s\": --name takes 1 to %d letters, digits, "
+		"\".\", \"_\" and \"-\", and no dot in front",
+		name, NAME_MAX_LEN);
+}
+
+static int find_name(struct delivery *out, const struct shell *shell, const certauto_chain *chain)
+{
 	const char *given = option_value(&shell->options, OPTION_NAME);
-	const char *key_type = key != NULL ? certauto_key_type(key) : NULL;
-	certauto_target *target;
-	struct text name = {0};
-	size_t i;
-	int rc, status = STATUS_DONE;
 
 	if (given == NULL && certauto_chain_n_names(chain) == 0)
 		return say_usage(shell, "the certificate has no names: --name NAME");
 	if (given != NULL)
-		text_add(&name, given);
+		text_add(&out->name, given);
 	else
-		adhoc_add_name(&name, certauto_chain_name(chain, 0));
-	for (i = 0; i < targets->n && status == STATUS_DONE; i++) {
-		status = adhoc_with_store(shell, targets->items[i], i == 0, &target);
-		if (status != STATUS_DONE)
-			break;
-		rc = deploy_to(shell, target, text_of(&name), chain, key);
-		certauto_target_free(target);
-		if (rc == 0 && !shell->json)
-			say_deployed(text_of(&name), targets->items[i]);
-		results_add(results, shell, text_of(&name), key_type, rc);
-	}
-	text_free(&name);
+		adhoc_add_name(&out->name, certauto_chain_name(chain, 0));
+	return check_name(shell, text_of(&out->name));
+}
+
+static int add_target(struct delivery *out, struct shell *shell, const char *text)
+{
+	certauto_target *target = NULL;
+	int status = adhoc_with_store(shell, text, out->n_targets == 0, &target);
+
+	if (status != STATUS_DONE)
+		return status;
+	out->targets = memory_grow(out->targets, out->n_targets + 1, sizeof(certauto_target *));
+	out->targets[out->n_targets++] = target;
+	if ((certauto_target_caps(target) & CERTAUTO_TARGET_DEPLOY) == 0)
+		return say_usage(shell, "--target %.*s takes no certificates",
+			(int)strcspn(text, ","), text);
+	return certauto_target_check(target) == 0 ? STATUS_DONE
+						  : say_config_failure(shell, "--target", NULL);
+}
+
+int delivery_open(struct delivery *out, struct shell *shell, const certauto_chain *chain)
+{
+	const struct strings *targets = &shell->options.given[OPTION_TARGET];
+	size_t i;
+	int status = targets->n > 0 ? find_name(out, shell, chain) : STATUS_DONE;
+
+	for (i = 0; i < targets->n && status == STATUS_DONE; i++)
+		status = add_target(out, shell, targets->items[i]);
 	return status;
+}
+
+void delivery_run(struct delivery *delivery, struct shell *shell, struct results *results,
+	certauto_chain *chain, certauto_key *key)
+{
+	const struct strings *targets = &shell->options.given[OPTION_TARGET];
+	const char *key_type = key != NULL ? certauto_key_type(key) : NULL;
+	const char *name = text_of(&delivery->name);
+	size_t i;
+	int rc;
+
+	for (i = 0; i < delivery->n_targets; i++) {
+		rc = deploy_to(shell, delivery->targets[i], name, chain, key);
+		if (rc == 0 && !shell->json)
+			say_deployed(name, targets->items[i]);
+		results_add(results, shell, name, key_type, rc);
+	}
+}
+
+void delivery_free(struct delivery *delivery)
+{
+	while (delivery->n_targets > 0)
+		certauto_target_free(delivery->targets[--delivery->n_targets]);
+	free(delivery->targets);
+	text_free(&delivery->name);
 }

@@ -14,9 +14,19 @@ struct json *certs_details(const struct shell *shell, const certauto_chain *chai
 /* The same in lines for people. */
 void certs_describe(struct text *out, const struct json *details);
 
-/* Takes it to each --target, as --name or by the first name in it; a result for each. 0 or an exit
- * status where a target was named wrongly, said. */
-int certs_deploy(struct shell *shell, struct results *results, certauto_chain *chain,
-	certauto_key *key);
+/* Where certificates are taken to. */
+struct delivery {
+	struct text name;          /* what it is called there */
+	certauto_target **targets; /* one for each --target */
+	size_t n_targets;
+};
+
+/* Makes the targets, and looks whether they and the name will do: --name, or the first name in it.
+ * Nothing is begun yet. 0 or an exit status, said; freed by the caller either way. */
+int delivery_open(struct delivery *out, struct shell *shell, const certauto_chain *chain);
+/* Takes it there; a result for each target. */
+void delivery_run(struct delivery *delivery, struct shell *shell, struct results *results,
+	certauto_chain *chain, certauto_key *key);
+void delivery_free(struct delivery *delivery);
 
 #endif

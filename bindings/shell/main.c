@@ -113,6 +113,33 @@ int shell_open(struct shell *shell)
 	return STATUS_DONE;
 }
 
+/* What this verb may be told instead of it. */
+static int say_no_file(const struct shell *shell)
+{
+	static const enum option_id instead[] = {
+		OPTION_SERVER, OPTION_STATE, OPTION_DOMAIN, OPTION_TARGET};
+	struct text list = {0};
+	size_t i;
+	int status;
+
+	for (i = 0; i < sizeof(instead) / sizeof(*instead); i++)
+		if ((shell->verb->options & OPTION_BIT(OPTION_SERVER)) != 0 &&
+		    (shell->verb->options & OPTION_BIT(instead[i])) != 0)
+			text_printf(&list, "%s--%s", list.len > 0 ? ", " : "",
+				option_rows[instead[i]].name);
+	status = say_usage(shell,
+		"there is no configuration: write %s, name another file with -c%s%s%s", CONFIG_FILE,
+		list.len > 0 ? ", or say everything on the command line (" : "",
+		text_of(&list), list.len > 0 ? ")" : "");
+	text_free(&list);
+	return status;
+}
+
+int shell_has_file(const struct shell *shell)
+{
+	return option_given(&shell->options, OPTION_CONFIG) || access(CONFIG_FILE, F_OK) == 0;
+}
+
 int shell_open_file(struct shell *shell)
 {
 	const char *path = option_value(&shell->options, OPTION_CONFIG);
@@ -120,11 +147,8 @@ int shell_open_file(struct shell *shell)
 
 	if (rc == 0)
 		return STATUS_DONE;
-	if (path == NULL && rc == CERTAUTO_ENOTFOUND && access(CONFIG_FILE, F_OK) < 0)
-		return say_usage(shell,
-			"there is no configuration: write %s, name another file with -c, or say "
-			"everything on the command line (--server, --state, --domain, ...)",
-			CONFIG_FILE);
+	if (rc == CERTAUTO_ENOTFOUND && !shell_has_file(shell))
+		return say_no_file(shell);
 	return say_config_failure(shell, NULL, NULL);
 }
 
@@ -192,8 +216,8 @@ static int say_unknown(const struct shell *shell, const struct strings *operands
 		if (strncmp(verb->name, operands->items[0], len) == 0 && verb->name[len] == ' ')
 			text_printf(&list, "%s%s", list.len > 0 ? ", " : "", verb->name + len + 1);
 	if (list.len > 0 && operands->n > 1) {
-		status = say_usage(shell, "there is no %s %s; there are: %s", operands->items[0],
-			operands->items[1], text_of(&list));
+		status = say_usage(shell, "there is no verb %s %s; there are: %s",
+			operands->items[0], operands->items[1], text_of(&list));
 	} else if (list.len > 0) {
 		status = say_usage(shell, "usage: certauto %s VERB; verbs are: %s",
 			operands->items[0], text_of(&list));

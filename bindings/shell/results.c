@@ -39,15 +39,35 @@ static const struct json *find(const struct json *list, const char *member, cons
 	return NULL;
 }
 
-/* ", valid until 2027-02-19; edge: deployed": what is so now. After a failure what was issued may
- * not be what is served: only the targets are told. */
-static void add_state(struct text *out, const struct json *status, const char *name,
-	const char *key, int has_failed)
+/* "; edge: deployed, west: rolled-back": those looked at since then. */
+static void add_targets(struct text *out, const struct json *lineage, int64_t since)
 {
-	const struct json *certificate = find(json_get(status, "certificates"), "name", name);
-	const struct json *lineage = find(json_get(certificate, "lineages"), "key", key);
-	const struct json *targets = json_get(lineage, "targets"), *target;
+	const struct json *target = json_first(json_get(lineage, "targets"));
+	const char *before = "; ";
+
+	for (; target != NULL; target = target->next) {
+		if (json_number(target, "checked_at") < since)
+			continue;
+		text_add(out, before);
+		text_add_shown(out, json_text_or(target, "name", "?"));
+		text_add(out, ": ");
+		text_add_shown(out, json_text_or(target, "state", "unknown"));
+		before = ", ";
+	}
+}
+
+/* ", valid until 2027-02-19; edge: deployed": what is so now. After a failure what was issued may
+ * not be what is served, and how an earlier run ended would read as the failure of this one: only
+ * the targets are told that it has come to. */
+static void add_state(struct text *out, const struct json *status, const struct json *result,
+	int64_t begun_at)
+{
+	const struct json *certificate = find(json_get(status, "certificates"), "name",
+		json_text_or(result, "name", ""));
+	const struct json *lineage = find(json_get(certificate, "lineages"), "key",
+		json_text_or(result, "key", ""));
 	int64_t until = json_number(json_get(lineage, "issued"), "not_after");
+	int has_failed = json_first(json_get(result, "error")) != NULL;
 
 	if (until == 0) {
 		text_add(out, ", not issued yet");
@@ -57,12 +77,7 @@ static void add_state(struct text *out, const struct json *status, const char *n
 		text_add(out, ", valid until ");
 		text_add_day(out, until);
 	}
-	for (target = json_first(targets); target != NULL; target = target->next) {
-		text_add(out, target == targets->first ? "; " : ", ");
-		text_add_shown(out, json_text_or(target, "name", "?"));
-		text_add(out, ": ");
-		text_add_shown(out, json_text_or(target, "state", "unknown"));
-	}
+	add_targets(out, lineage, has_failed ? begun_at : 0);
 }
 
 static void add_subject(struct text *out, const struct json *result)
@@ -86,19 +101,26 @@ static void say_reason(const struct json *error, const char *subject)
 	text_free(&text);
 }
 
-static void say_line(const struct json *result, const struct json *status, const char *word,
-	const char *subject)
+static const char *word_for(const struct words *words, const char *outcome)
 {
-	const char *name = json_text(result, "name"), *key = json_text(result, "key");
+	if (strcmp(outcome, "done") == 0)
+		return words->done;
+	return strcmp(outcome, "unchanged") == 0 ? words->unchanged : outcome;
+}
+
+/* status: NULL where no state is to be told. */
+static void say_line(const struct json *result, const struct json *status,
+	const struct words *words, const char *outcome, const char *subject)
+{
 	int64_t retry_at = json_number(json_get(result, "error"), "retry_at");
 	struct text line = {0};
 
-	text_printf(&line, "%s: %s", subject, word);
+	text_printf(&line, "%s: %s", subject, word_for(words, outcome));
 	if (retry_at != 0) {
 		text_add(&line, ", not before ");
 		text_add_time(&line, retry_at);
-	} else if (status != NULL && name != NULL && key != NULL) {
-		add_state(&line, status, name, key, json_first(json_get(result, "error")) != NULL);
+	} else if (status != NULL && json_text(result, "key") != NULL) {
+		add_state(&line, status, result, words->begun_at);
 	}
 	text_add(&line, "\n");
 	say(&line);
@@ -129,13 +151,6 @@ static struct json *load_status(struct shell *shell)
 	return status;
 }
 
-static const char *word_for(const struct words *words, const char *outcome)
-{
-	if (strcmp(outcome, "done") == 0)
-		return words->done;
-	return strcmp(outcome, "unchanged") == 0 ? words->unchanged : outcome;
-}
-
 /* What was cancelled by our own signal needs no explanation. */
 static int is_interrupted(const struct json *error)
 {
@@ -161,7 +176,7 @@ static void say_all(struct shell *shell, const struct json *list, struct results
 		if (is_interrupted(error))
 			outcome = "interrupted";
 		if (!shell->json)
-			say_line(result, status, word_for(words, outcome), text_of(&subject));
+			say_line(result, status, words, outcome, text_of(&subject));
 		if (json_first(error) != NULL && !is_interrupted(error))
 			say_reason(error, text_of(&subject));
 	}

@@ -10,6 +10,7 @@
 struct words {
 	const char *done, *unchanged;
 	int with_state;         /* then until when it is valid, and how it is on its targets */
+	int64_t begun_at;       /* a target not looked at since is not told of a failure */
 };
 
 /* Says what the fleet's last verb did, which ended with rc; returns the exit status. */

@@ -145,8 +145,10 @@ int say_config_failure(const struct shell *shell, const char *doing, const char 
 	struct fault fault = fault_of_error(CERTAUTO_ECONFIG, error);
 	struct text text = {0};
 
-	if (message != NULL)
+	if (message != NULL) {
 		fault.message = message;
+		fault.object = NULL; /* of a configuration that nobody has seen */
+	}
 	fault_add(&text, &fault, doing);
 	complain_lines(&text);
 	if (shell->json)

@@ -50,6 +50,7 @@ int shell_open(struct shell *shell);
 int shell_open_fleet(struct shell *shell);
 /* Fleet alone: from the configuration file, whatever the options. */
 int shell_open_file(struct shell *shell);
+int shell_has_file(const struct shell *shell); /* named, or where it is looked for */
 int shell_timeout_ms(const struct shell *shell);
 /* Drives a job, which it takes, to its end. Returns its result; its error is the context's. */
 int shell_finish(struct shell *shell, certauto_job *job);
@@ -73,7 +74,7 @@ int say_usage(const struct shell *shell, const char *format, ...)
 /* A call on the context failed with code: says why. Returns the exit status for it. */
 int say_failure(const struct shell *shell, int code);
 /* The same where it was about the configuration (doing: which part; message: instead of the error's
- * own; both may be NULL): STATUS_USAGE unless memory was short. */
+ * own, and of its object; both may be NULL): STATUS_USAGE unless memory was short. */
 int say_config_failure(const struct shell *shell, const char *doing, const char *message);
 int say_end(int status); /* flushes; STATUS_FAILED if something could not be written */
 

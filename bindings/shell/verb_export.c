@@ -39,7 +39,10 @@ static const char *source(const struct shell *shell)
 
 static int check_forms(const struct shell *shell)
 {
-	if (has(shell, OPTION_CERT) == (shell->options.operands.n > 0))
+	if (has(shell, OPTION_CERT) && shell->options.operands.n > 0)
+		return say_usage(
+			shell, "--cert FILE and the NAME of a certificate exclude each other");
+	if (!has(shell, OPTION_CERT) && shell->options.operands.n == 0)
 		return say_usage(shell, "export needs the NAME of a certificate in the "
 			"configuration, or --cert FILE");
 	if (shell->options.given[OPTION_KEY].n > 1)

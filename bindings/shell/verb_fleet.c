@@ -19,6 +19,11 @@ static const char *const *names_of(const struct shell *shell)
 					     : NULL;
 }
 
+static int flags_of(const struct shell *shell)
+{
+	return option_given(&shell->options, OPTION_FORCE) ? CERTAUTO_FLEET_FORCE : 0;
+}
+
 static int is_certificate(const struct shell *shell, const char *name)
 {
 	size_t i;
@@ -69,17 +74,6 @@ static int open_renewal(struct shell *shell)
 
 /* ---- plan ---- */
 
-static int is_wanted(const struct shell *shell, const char *name)
-{
-	const struct strings *names = &shell->options.operands;
-	size_t i;
-
-	for (i = 0; i < names->n; i++)
-		if (name != NULL && strcmp(names->items[i], name) == 0)
-			return 1;
-	return names->n == 0;
-}
-
 struct plan_row {
 	const char *name, *key, *action, *why;
 };
@@ -127,31 +121,24 @@ static void say_plan(const struct shell *shell, const struct text *rows)
 	}
 }
 
-/* The library's plan is that of renew without --force; with it, what would be left alone is
- * renewed. */
 static int plan_renew(struct shell *shell)
 {
-	int forced = option_given(&shell->options, OPTION_FORCE), rc;
 	struct json *list;
 	const struct json *item;
 	struct text rows = {0};
 	char *text = NULL;
+	int rc = certauto_fleet_dup_plan(&text, shell->fleet, names_of(shell),
+		shell->options.operands.n, flags_of(shell));
 
-	if ((rc = certauto_fleet_dup_plan(&text, shell->fleet)) < 0)
+	if (rc < 0)
 		return say_failure(shell, rc);
 	list = json_parse(text);
 	for (item = json_first(list); item != NULL; item = item->next) {
 		struct plan_row row = {json_text(item, "name"), json_text(item, "key"),
 			json_text(item, "action"), json_text(item, "why")};
 
-		if (row.name == NULL || row.action == NULL || !is_wanted(shell, row.name))
-			continue;
-		if (forced &&
-		    (strcmp(row.action, "nothing") == 0 || strcmp(row.action, "deploy") == 0)) {
-			row.action = "renew";
-			row.why = "--force";
-		}
-		add_plan_row(&rows, shell, &row);
+		if (row.name != NULL && row.action != NULL)
+			add_plan_row(&rows, shell, &row);
 	}
 	say_plan(shell, &rows);
 	text_free(&rows);
@@ -202,7 +189,7 @@ static int plan_deploy(struct shell *shell)
 	for (certificate = json_first(list); certificate != NULL; certificate = certificate->next) {
 		const char *name = json_text(certificate, "name");
 
-		if (name == NULL || !is_wanted(shell, name))
+		if (name == NULL)
 			continue;
 		lineages = json_get(certificate, "lineages");
 		for (lineage = json_first(lineages); lineage != NULL; lineage = lineage->next)
@@ -226,19 +213,18 @@ int run_plan(struct shell *shell)
 
 static int start(certauto_job **out, struct shell *shell)
 {
-	int flags = option_given(&shell->options, OPTION_FORCE) ? CERTAUTO_FLEET_FORCE : 0;
 	size_t n = shell->options.operands.n;
 
 	if (shell->verb->run == run_deploy)
 		return certauto_fleet_start_deploy(
 			out, shell->fleet, names_of(shell), n, shell_timeout_ms(shell));
 	return certauto_fleet_start_renew(
-		out, shell->fleet, names_of(shell), n, flags, shell_timeout_ms(shell));
+		out, shell->fleet, names_of(shell), n, flags_of(shell), shell_timeout_ms(shell));
 }
 
 static int run_job(struct shell *shell, const char *done)
 {
-	struct words words = {done, "unchanged", 1};
+	struct words words = {done, "unchanged", 1, (int64_t)time(NULL)};
 	certauto_job *job = NULL;
 	int rc = start(&job, shell);
 
@@ -258,11 +244,11 @@ int run_issue(struct shell *shell)
 			"or --csr and what else replaces one");
 	if ((status = open_renewal(shell)) != STATUS_DONE)
 		return status;
-	if (option_given(&shell->options, OPTION_DRY_RUN))
-		return plan_renew(shell);
 	/* What is asked for by name is tried at once, however lately it failed. */
 	if (shell->options.operands.n == 0)
 		strings_add(&shell->options.operands, certauto_fleet_certificate(shell->fleet, 0));
+	if (option_given(&shell->options, OPTION_DRY_RUN))
+		return plan_renew(shell);
 	return run_job(shell, "issued");
 }
 
@@ -305,6 +291,7 @@ static int check_file_form(const struct shell *shell)
 static int deploy_file(struct shell *shell)
 {
 	struct results results = {0};
+	struct delivery delivery = {0};
 	certauto_chain *chain = NULL;
 	certauto_key *key = NULL;
 	int status;
@@ -314,8 +301,11 @@ static int deploy_file(struct shell *shell)
 	    (status = input_cert(shell, &chain, "cert",
 		     option_value(&shell->options, OPTION_CERT))) == STATUS_DONE &&
 	    (status = input_key(shell, &key)) == STATUS_DONE &&
-	    (status = certs_deploy(shell, &results, chain, key)) == STATUS_DONE)
+	    (status = delivery_open(&delivery, shell, chain)) == STATUS_DONE) {
+		delivery_run(&delivery, shell, &results, chain, key);
 		status = results_say_own(shell, &results);
+	}
+	delivery_free(&delivery);
 	certauto_key_free(key);
 	certauto_chain_free(chain);
 	return status;
@@ -345,7 +335,7 @@ static int open_unless_signalled(struct shell *shell)
 
 int run_check(struct shell *shell)
 {
-	static const struct words words = {"ok", "ok", 0};
+	static const struct words words = {"ok", "ok", 0, 0};
 	int status = open_unless_signalled(shell);
 
 	if (status != STATUS_DONE)
@@ -356,7 +346,7 @@ int run_check(struct shell *shell)
 
 int run_gc(struct shell *shell)
 {
-	static const struct words words = {"settled", "nothing to settle", 0};
+	static const struct words words = {"settled", "nothing to settle", 0, 0};
 	int status = open_unless_signalled(shell);
 
 	if (status != STATUS_DONE)

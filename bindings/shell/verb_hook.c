@@ -344,7 +344,7 @@ static int lego_deploy(struct hook *hook, const struct strings *args)
 	struct hook_files files = {.name = hook_either("LEGO_HOOK_CERT_NAME", "LEGO_CERT_DOMAIN"),
 		.key = hook_either("LEGO_HOOK_CERT_KEY_PATH", "LEGO_CERT_KEY_PATH"),
 		.chain = hook_either("LEGO_HOOK_CERT_PATH", "LEGO_CERT_PATH"),
-		.issuer = hook_variable("LEGO_HOOK_ISSUER_CERT_PATH")};
+		.issuer = hook_either("LEGO_HOOK_ISSUER_CERT_PATH", "LEGO_ISSUER_CERT_PATH")};
 	struct text issuer = {0};
 	size_t len = files.chain != NULL ? strlen(files.chain) : 0;
 	int status;
@@ -355,7 +355,7 @@ static int lego_deploy(struct hook *hook, const struct strings *args)
 			"lego has not called this: LEGO_CERT_DOMAIN, LEGO_CERT_PATH and "
 			"LEGO_CERT_KEY_PATH are not set; it belongs behind --run-hook, "
 			"--renew-hook or --deploy-hook");
-	/* Older ones do not say where that is. */
+	/* The oldest do not say where that is. */
 	if (files.issuer == NULL && len > 4 && strcmp(files.chain + len - 4, ".crt") == 0) {
 		text_add_n(&issuer, files.chain, len - 4);
 		text_add(&issuer, ".issuer.crt");

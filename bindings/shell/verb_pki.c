@@ -79,6 +79,21 @@ static void add_names(struct request *request)
 		add_sans(request, value_of(request, OPTION_CN));
 }
 
+/* Is there a CN in it? A comma in a value has a backslash in front. */
+static int has_cn(const char *subject)
+{
+	int begins = 1;
+
+	for (; subject != NULL && *subject != '\0'; subject++) {
+		if (begins && strncmp(subject, "CN=", 3) == 0)
+			return 1;
+		begins = *subject == ',' || (begins && *subject == ' ');
+		if (*subject == '\\' && subject[1] != '\0')
+			subject++;
+	}
+	return 0;
+}
+
 /* --cn in front of --subject. */
 static void add_subject(struct request *request)
 {
@@ -173,6 +188,8 @@ static int check_options(const struct request *request)
 							     : "--cn NAME or --san NAME");
 	if (options->given[OPTION_KEY].n > 1)
 		return say_usage(request->shell, "--key is given twice");
+	if (value_of(request, OPTION_CN) != NULL && has_cn(value_of(request, OPTION_SUBJECT)))
+		return say_usage(request->shell, "--cn and CN= in --subject exclude each other");
 	if (request->shell->json && out == NULL)
 		return say_usage(request->shell,
 			"--json needs --out FILE: both would go to standard output");
@@ -201,49 +218,41 @@ static int make_request(struct request *request)
 	return rc == 0 ? STATUS_DONE : say_failure(shell, rc);
 }
 
-/* What self-signed does beyond that; the certificate is in its file. */
-static int look_and_deploy(struct request *request, certauto_chain *chain, struct results *results)
+static int write_result(const struct request *request, const unsigned char *pem, size_t len)
 {
-	struct shell *shell = request->shell;
+	const char *path = value_of(request, OPTION_OUT);
 	struct text text = {0};
-	struct json *details;
 
-	if (option_given(&shell->options, OPTION_VERIFY)) {
-		if ((details = certs_details(shell, chain)) == NULL)
-			return STATUS_FAILED;
-		certs_describe(&text, details);
-		say(&text);
-		json_free(details);
-		text_free(&text);
-	}
-	return certs_deploy(shell, results, chain, request->key);
+	if (path != NULL)
+		return output_write(path, pem, len, 0644, is_forced(request)) < 0 ? STATUS_FAILED
+										 : STATUS_DONE;
+	text_add_n(&text, (const char *)pem, len);
+	say(&text);
+	text_free(&text);
+	return STATUS_DONE;
 }
 
-/* The key first: a certificate without its key is of no use to anybody. chain: NULL for a
- * request. */
-static int write_both(struct request *request, const unsigned char *pem, size_t len,
-	certauto_chain *chain)
+/* The key first: a certificate without its key is of no use to anybody. */
+static int write_both(const struct request *request, struct results *results,
+	const unsigned char *pem, size_t len)
 {
-	struct results results = {0};
-	struct text text = {0};
-	int status = write_key(request);
+	int status;
 
-	if (status != STATUS_DONE)
+	if ((status = write_key(request)) != STATUS_DONE ||
+	    (status = write_result(request, pem, len)) != STATUS_DONE)
 		return status;
-	if (value_of(request, OPTION_OUT) == NULL) {
-		text_add_n(&text, (const char *)pem, len);
-		say(&text);
-		text_free(&text);
-		return STATUS_DONE;
-	}
-	if (output_write(value_of(request, OPTION_OUT), pem, len, 0644, is_forced(request)) < 0)
-		return STATUS_FAILED;
-	results_add(&results, request->shell, request->names.items[0],
+	results_add(results, request->shell, request->names.items[0],
 		request->key != NULL ? certauto_key_type(request->key) : key_type(request), 0);
-	if (chain != NULL &&
-	    (status = look_and_deploy(request, chain, &results)) != STATUS_DONE)
-		return status;
-	return results_say_own(request->shell, &results);
+	return STATUS_DONE;
+}
+
+/* Standard output has what was made; else it has the results. */
+static int say_results(const struct request *request, struct results *results)
+{
+	if (value_of(request, OPTION_OUT) != NULL)
+		return results_say_own(request->shell, results);
+	text_free(&results->json);
+	return STATUS_DONE;
 }
 
 /* ---- csr by a target ---- */
@@ -310,6 +319,7 @@ int run_csr(struct shell *shell)
 {
 	struct request request = {.shell = shell};
 	int rc, status, by_target = option_given(&shell->options, OPTION_TARGET);
+	struct results results = {0};
 	unsigned char *pem = NULL;
 	size_t len = 0;
 
@@ -318,10 +328,11 @@ int run_csr(struct shell *shell)
 			option_given(&shell->options, OPTION_CONFIG)))
 		return say_usage(shell, "--name and --config have a use with --target only");
 	status = by_target ? make_on_target(&request) : make_request(&request);
-	if (status == STATUS_DONE) {
-		rc = certauto_csr_format(&pem, &len, request.csr);
-		status = rc == 0 ? write_both(&request, pem, len, NULL) : say_failure(shell, rc);
-	}
+	if (status == STATUS_DONE && (rc = certauto_csr_format(&pem, &len, request.csr)) < 0)
+		status = say_failure(shell, rc);
+	if (status == STATUS_DONE &&
+	    (status = write_both(&request, &results, pem, len)) == STATUS_DONE)
+		status = say_results(&request, &results);
 	certauto_mem_free(pem);
 	request_free(&request);
 	return status;
@@ -360,12 +371,50 @@ static int get_days(const struct shell *shell, int *out)
 	return STATUS_DONE;
 }
 
+static int say_details(struct shell *shell, const certauto_chain *chain)
+{
+	struct text text = {0};
+	struct json *details;
+
+	if (!option_given(&shell->options, OPTION_VERIFY))
+		return STATUS_DONE;
+	if ((details = certs_details(shell, chain)) == NULL)
+		return STATUS_FAILED;
+	certs_describe(&text, details);
+	say(&text);
+	json_free(details);
+	text_free(&text);
+	return STATUS_DONE;
+}
+
+/* A mistake about the targets is told before there is a file. */
+static int keep_and_deploy(struct request *request, certauto_chain *chain)
+{
+	struct shell *shell = request->shell;
+	struct delivery delivery = {0};
+	struct results results = {0};
+	unsigned char *pem = NULL;
+	size_t len = 0;
+	int rc, status = delivery_open(&delivery, shell, chain);
+
+	if (status == STATUS_DONE &&
+	    (rc = certauto_chain_format(&pem, &len, chain, CERTAUTO_CHAIN_LEAF)) < 0)
+		status = say_failure(shell, rc);
+	if (status == STATUS_DONE &&
+	    (status = write_both(request, &results, pem, len)) == STATUS_DONE &&
+	    (status = say_details(shell, chain)) == STATUS_DONE) {
+		delivery_run(&delivery, shell, &results, chain, request->key);
+		status = say_results(request, &results);
+	}
+	certauto_mem_free(pem);
+	delivery_free(&delivery);
+	return status;
+}
+
 int run_self_signed(struct shell *shell)
 {
 	struct request request = {.shell = shell};
 	certauto_chain *chain = NULL;
-	unsigned char *pem = NULL;
-	size_t len = 0;
 	int rc, days, status;
 
 	if ((status = get_days(shell, &days)) != STATUS_DONE ||
@@ -373,13 +422,11 @@ int run_self_signed(struct shell *shell)
 	    (status = make_request(&request)) != STATUS_DONE)
 		goto out;
 	if ((rc = certauto_chain_new_self_signed(&chain, request.key, request.csr,
-		     (int64_t)time(NULL) + (int64_t)days * 86400)) < 0 ||
-		(rc = certauto_chain_format(&pem, &len, chain, CERTAUTO_CHAIN_LEAF)) < 0)
+		     (int64_t)time(NULL) + (int64_t)days * 86400)) < 0)
 		status = say_failure(shell, rc);
 	else
-		status = write_both(&request, pem, len, chain);
+		status = keep_and_deploy(&request, chain);
 out:
-	certauto_mem_free(pem);
 	certauto_chain_free(chain);
 	request_free(&request);
 	return status;

@@ -53,7 +53,7 @@ static int get_reason(const struct shell *shell, int *out)
 
 static int revoke_names(struct shell *shell, int reason)
 {
-	static const struct words words = {"revoked", "unchanged", 0};
+	static const struct words words = {"revoked", "unchanged", 0, 0};
 	const struct strings *names = &shell->options.operands;
 	int flags = option_given(&shell->options, OPTION_BY_KEY) ? CERTAUTO_FLEET_BY_KEY : 0;
 	certauto_job *job = NULL;

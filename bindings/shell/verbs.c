@@ -274,8 +274,8 @@ option_set verb_options(const struct verb *verb)
 
 static void add_verb(struct text *out, const struct verb *verb)
 {
-	text_printf(out, "usage: certauto %s [OPTION...] %s\n\nTo %s.\n", verb->name,
-		verb->operands, verb->summary);
+	text_printf(out, "usage: certauto %s [OPTION...]%s%s\n\nTo %s.\n", verb->name,
+		*verb->operands != '\0' ? " " : "", verb->operands, verb->summary);
 	add_paragraphs(out, verb->details);
 	text_add(out, "\n");
 	add_option_lines(out, verb_options(verb));

@@ -114,10 +114,12 @@ CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_results(char **out, cert
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_status(char **out, certauto_fleet *fleet,
 	const char *const *names, size_t n_names);
 
-/** What renew would do now, as JSON: [{"name","key","action","why"}], action "issue", "renew",
- *  "deploy", "settle" or "nothing"; *out belongs to the caller. Reads the store; no network.
- *  @since 0.1 */
-CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_plan(char **out, certauto_fleet *fleet);
+/** What certauto_fleet_renew() with the same names and flags would do now, as JSON:
+ *  [{"name","key","action","why"}], action "issue", "renew", "deploy", "settle" or "nothing"; *out
+ *  belongs to the caller. Reads the store; no network.
+ *  @return 0, CERTAUTO_ENOTFOUND (no such certificate), CERTAUTO_EIO.  @since 0.1 */
+CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_fleet_dup_plan(char **out, certauto_fleet *fleet,
+	const char *const *names, size_t n_names, int flags);
 
 /** The context; borrowed.  @since 0.1 */
 CERTAUTO_API certauto_context *certauto_fleet_context(const certauto_fleet *fleet);

@@ -45,13 +45,14 @@ CERTAUTO_API const char *certauto_target_type_name(const certauto_context *cx, s
 
 /** Sets an option; booleans yes no true false 1 0, lists comma-separated, argv a JSON array. An
  *  empty text or list is as good as none: a default counts, but of the file names of a target of
- *  type files, which are not written then. Copied; sensitive values are kept apart and wiped.  @return 0, CERTAUTO_EINVAL (names the option
- *  and what it takes).  @since 0.1 */
+ *  type files, which are not written then. Copied; sensitive values are kept apart and wiped.
+ *  @return 0, CERTAUTO_EINVAL (names the option and what it takes).  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_set(certauto_target *target, const char *name,
 	const char *value);
 
-/** Lowers safety: the target's TLS certificate is not verified. Warned about at each run; a key is
- *  then only uploaded if allow_key_over_insecure is set too.  @since 0.1 */
+/** Lowers safety: the target's TLS certificate is not verified. Warned about at each run, unless
+ *  there is a pin; a key is then only uploaded if allow_key_over_insecure is set too.
+ *  @since 0.1 */
 CERTAUTO_API CERTAUTO_MUST_CHECK int certauto_target_insecure_noverify(certauto_target *target);
 
 /** All required options are there and fit together; no network.  @return 0, CERTAUTO_EINVAL.

@@ -338,14 +338,16 @@ static int set_option(const struct certauto__config *config, struct certauto__no
 int certauto__config_options(const struct certauto__config *config,
 	const struct certauto__node *object, const char *const *except, certauto_target *target)
 {
+	struct certauto__config of_target = *config;
 	struct certauto__node *node;
 	size_t i;
 	int rc;
 
+	of_target.about = target->label; /* several may have an option of that name */
 	for (node = object->children; node != NULL; node = node->next) {
 		for (i = 0; except[i] != NULL && strcmp(except[i], node->key) != 0; i++)
 			;
-		if (except[i] == NULL && (rc = set_option(config, node, target)) < 0)
+		if (except[i] == NULL && (rc = set_option(&of_target, node, target)) < 0)
 			return rc;
 	}
 	return 0;
@@ -365,10 +367,11 @@ int certauto__config_target(const struct certauto__config *config,
 	if (type->type != CERTAUTO__JSON_STRING)
 		return certauto__config_fail(config, type,
 			"type must be the name of a target type");
-	if ((rc = certauto__config_wrap(config, type,
-		     certauto__target_make(&target, config->cx, type->text, node->key,
-			     config->err))) < 0)
-		return rc;
+	rc = certauto__target_make(&target, config->cx, type->text, node->key, config->err);
+	if (rc < 0) {
+		certauto__error_prefix(config->err, "target \"%s\"", node->key);
+		return certauto__config_wrap(config, type, rc);
+	}
 	if ((rc = certauto__config_options(config, node, except, target)) < 0)
 		certauto_target_free(target);
 	else
@@ -475,7 +478,7 @@ static int read_all(const struct certauto__config *config, certauto_fleet *fleet
 int certauto__fleet_make(certauto_fleet **out, certauto_context *cx, const char *file,
 	const void *data, size_t len, certauto_error *err)
 {
-	struct certauto__config config = { file, cx, err, NULL };
+	struct certauto__config config = { file, cx, err, NULL, NULL };
 	certauto_fleet *fleet = certauto__object_new(cx, sizeof(*fleet), fleet_destroy);
 	certauto_error own = {0};
 	int rc;

@@ -356,7 +356,8 @@ static int read_challenge_target(const struct certauto__config *config,
 		return certauto__config_fail(config, entry,
 			"target \"%s\" (%s) cannot answer %s challenges", use->target->label,
 			use->target->row->name, type->name);
-	return 0;
+	return certauto__config_wrap(
+		config, entry, certauto__target_able(use->target, type->cap, config->err));
 }
 
 static int read_challenge(const struct certauto__config *config, const struct certauto__node *entry,
@@ -465,7 +466,9 @@ static int read_deploy(const struct certauto__config *config, const struct certa
 		return certauto__config_fail(config, entry,
 			"target \"%s\" (%s) takes no certificates", use->target->label,
 			use->target->row->name);
-	return 0;
+	return certauto__config_wrap(config, entry,
+		certauto__target_fits(use->target, certificate->keys.n,
+			certificate->maker == NULL && certificate->csr == NULL, config->err));
 }
 
 static int read_deploys(const struct certauto__config *config, const struct certauto__node *object,

@@ -420,6 +420,12 @@ void certauto__state_server(struct certauto__lineage_state *state, const char *s
 		state->limited_until = 0;
 }
 
+int certauto__state_stopped(const struct certauto__lineage_state *state,
+	const struct certauto__wish *wish)
+{
+	return state->stopped && !wish->forced && !wish->named;
+}
+
 /* One farther away than any wait was kept when our clock was ahead. */
 static int64_t standing(int64_t until, int64_t now)
 {

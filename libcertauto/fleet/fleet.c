@@ -358,8 +358,7 @@ int certauto_fleet_test(certauto_fleet *fleet, int timeout_ms)
 
 /* ---- telling ---- */
 
-static int tell(char **out, certauto_fleet *fleet,
-	int (*write)(char **out, const certauto_fleet *fleet, certauto_error *err))
+int certauto_fleet_dup_results(char **out, certauto_fleet *fleet)
 {
 	certauto_context *cx = certauto_fleet_context(fleet);
 	int rc;
@@ -367,15 +366,10 @@ static int tell(char **out, certauto_fleet *fleet,
 	if ((rc = certauto__enter(cx)) < 0)
 		return rc;
 	if (out == NULL)
-		rc = is_null(&cx->error, "fleet_dup");
+		rc = is_null(&cx->error, "fleet_dup_results");
 	else
-		rc = write(out, fleet, &cx->error);
+		rc = certauto__fleet_results(out, fleet, &cx->error);
 	return certauto__leave(cx, rc);
-}
-
-int certauto_fleet_dup_results(char **out, certauto_fleet *fleet)
-{
-	return tell(out, fleet, certauto__fleet_results);
 }
 
 int certauto_fleet_dup_status(char **out, certauto_fleet *fleet, const char *const *names,
@@ -393,9 +387,19 @@ int certauto_fleet_dup_status(char **out, certauto_fleet *fleet, const char *con
 	return certauto__leave(cx, rc);
 }
 
-int certauto_fleet_dup_plan(char **out, certauto_fleet *fleet)
+int certauto_fleet_dup_plan(char **out, certauto_fleet *fleet, const char *const *names,
+	size_t n_names, int flags)
 {
-	return tell(out, fleet, certauto__fleet_plan);
+	certauto_context *cx = certauto_fleet_context(fleet);
+	int rc, forced = (flags & CERTAUTO_FLEET_FORCE) != 0;
+
+	if ((rc = certauto__enter(cx)) < 0)
+		return rc;
+	if (out == NULL)
+		rc = is_null(&cx->error, "fleet_dup_plan");
+	else
+		rc = certauto__fleet_plan(out, fleet, names, n_names, forced, &cx->error);
+	return certauto__leave(cx, rc);
 }
 
 certauto_context *certauto_fleet_context(const certauto_fleet *fleet)

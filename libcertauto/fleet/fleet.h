@@ -192,6 +192,9 @@ void certauto__state_failed(struct certauto__lineage_state *state, const certaut
 void certauto__state_configured(struct certauto__lineage_state *state, const char *identity);
 /* The CA that will be asked: the limit of another one does not count. */
 void certauto__state_server(struct certauto__lineage_state *state, const char *server);
+/* Would an order that is due be left alone, for it would fail as the last has? */
+int certauto__state_stopped(const struct certauto__lineage_state *state,
+	const struct certauto__wish *wish);
 /* Until when an order that is due has to wait; 0 = it need not. */
 int64_t certauto__state_blocked(const struct certauto__lineage_state *state,
 	const struct certauto__wish *wish, int64_t now);

@@ -122,10 +122,12 @@ certauto__verdict certauto__lineage_look(certauto_job *job, certauto__exchange *
 		return CERTAUTO__FAILED;
 	lineage->settled = lineage->run->mode == CERTAUTO__MODE_SETTLE && certauto__resumed(job);
 	if (lineage->run->mode == CERTAUTO__MODE_DEPLOY && lineage->run->wish.named &&
-	    lineage->view.chain == NULL)
-		return certauto__fail(job, CERTAUTO_ENOTFOUND, name,
-			"%s %s was never issued: there is nothing to deploy",
-			name, lineage->key);
+	    lineage->view.chain == NULL) {
+		certauto__fail(job, CERTAUTO_ENOTFOUND, name,
+			"%s %s was never issued: there is nothing to deploy", name, lineage->key);
+		certauto__error_advise(err, "certauto issue %s", name);
+		return CERTAUTO__FAILED;
+	}
 	return CERTAUTO__NEXT;
 }
 
@@ -153,7 +155,7 @@ static int may_order(struct certauto__lineage *lineage)
 
 	lineage->blocked_until =
 		certauto__state_blocked(state, wish, certauto__clock_now());
-	lineage->stopped = state->stopped && !wish->forced && !wish->named;
+	lineage->stopped = certauto__state_stopped(state, wish);
 	if (lineage->stopped)
 		lineage->blocked_until = 0;
 	return !lineage->stopped && lineage->blocked_until == 0;

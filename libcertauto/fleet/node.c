@@ -141,8 +141,10 @@ int certauto__config_fail(const struct certauto__config *config, const struct ce
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	return certauto__error_set(config->err, CERTAUTO_ECONFIG, config->file, "%s:%zu: %s",
-		config->file, node != NULL ? node->line : 1, text);
+	return certauto__error_set(config->err, CERTAUTO_ECONFIG, config->file, "%s:%zu: %s%s%s",
+		config->file, node != NULL ? node->line : 1,
+		config->about != NULL ? config->about : "", config->about != NULL ? ": " : "",
+		text);
 }
 
 int certauto__config_wrap(const struct certauto__config *config, const struct certauto__node *node,

@@ -28,6 +28,7 @@ struct certauto__config {
 	certauto_context *cx;
 	certauto_error *err;
 	struct certauto__node *top;
+	const char *about;               /* target whose options are read; NULL */
 };
 
 int certauto__node_read(struct certauto__config *config, const void *data, size_t len);

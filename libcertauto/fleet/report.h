@@ -8,7 +8,8 @@
 /* names NULL = all */
 int certauto__fleet_status(char **out, const certauto_fleet *fleet, const char *const *names,
 	size_t n_names, certauto_error *err);
-int certauto__fleet_plan(char **out, const certauto_fleet *fleet, certauto_error *err);
+int certauto__fleet_plan(char **out, const certauto_fleet *fleet, const char *const *names,
+	size_t n_names, int forced, certauto_error *err);
 int certauto__fleet_results(char **out, const certauto_fleet *fleet, certauto_error *err);
 
 #endif

@@ -365,7 +365,7 @@ int certauto__state_load(struct certauto__lineage_state *out, certauto_store *st
 {
 	certauto__buffer text = CERTAUTO__BUFFER(CERTAUTO__STORE_FILE_MAX);
 	certauto_error parse = {0};
-	struct certauto__config document = { "status.json", store->object.cx, &parse, NULL };
+	struct certauto__config document = { "status.json", store->object.cx, &parse, NULL, NULL };
 	int rc;
 
 	memset(out, 0, sizeof(*out));

@@ -187,15 +187,38 @@ int certauto__fleet_status(char **out, const certauto_fleet *fleet, const char *
 
 /* ---- plan ---- */
 
+/* What is due, or why it is not done. why: of CERTAUTO__WHY_SIZE. */
+static enum certauto__action plan_action(struct certauto__view *view,
+	const struct certauto__certificate *certificate, const struct certauto__wish *wish,
+	char *why)
+{
+	int64_t now = certauto__clock_now(), until;
+	char shown[32];
+	enum certauto__action action = certauto__view_action(
+		view, certificate, wish, now, why, CERTAUTO__WHY_SIZE);
+
+	if (action < CERTAUTO__RENEW)
+		return action;
+	if (certauto__state_stopped(&view->state, wish)) {
+		(void)snprintf(why, CERTAUTO__WHY_SIZE, "given up: %s",
+			certauto_error_message(&view->state.error));
+		return CERTAUTO__NOTHING;
+	}
+	if ((until = certauto__state_blocked(&view->state, wish, now)) == 0)
+		return action;
+	(void)snprintf(why, CERTAUTO__WHY_SIZE, "it must wait until %s after a failure",
+		certauto__clock_format(shown, sizeof(shown), until));
+	return CERTAUTO__NOTHING;
+}
+
 static int plan_lineage(certauto__json *w, const certauto_fleet *fleet,
-	const struct certauto__certificate *certificate, const char *key, certauto_error *err)
+	const struct certauto__certificate *certificate, const char *key,
+	const struct certauto__wish *wish, certauto_error *err)
 {
 	static const char *const actions[] = { "nothing", "settle", "deploy", "renew", "issue" };
-	const struct certauto__wish wish = { .renew_before = fleet->renew_before };
-	int64_t now = certauto__clock_now(), until;
 	struct certauto__view view;
 	enum certauto__action action;
-	char why[CERTAUTO__WHY_SIZE], shown[32], identity[65];
+	char why[CERTAUTO__WHY_SIZE], identity[65];
 	int rc;
 
 	if ((rc = certauto__lineage_identity(identity, certificate, key, err)) < 0 ||
@@ -203,17 +226,7 @@ static int plan_lineage(certauto__json *w, const certauto_fleet *fleet,
 		return rc;
 	certauto__state_configured(&view.state, identity);
 	certauto__state_server(&view.state, certificate->account->server);
-	action = certauto__view_action(&view, certificate, &wish, now, why, sizeof(why));
-	until = certauto__state_blocked(&view.state, &wish, now);
-	if (action >= CERTAUTO__RENEW && view.state.stopped) {
-		(void)snprintf(why, sizeof(why), "given up: %s",
-			certauto_error_message(&view.state.error));
-		action = CERTAUTO__NOTHING;
-	} else if (action >= CERTAUTO__RENEW && until != 0) {
-		(void)snprintf(why, sizeof(why), "it must wait until %s after a failure",
-			certauto__clock_format(shown, sizeof(shown), until));
-		action = CERTAUTO__NOTHING;
-	}
+	action = plan_action(&view, certificate, wish, why);
 	certauto__json_object(w);
 	certauto__json_put_text(w, "name", certificate->name);
 	certauto__json_put_text(w, "key", key);
@@ -224,20 +237,39 @@ static int plan_lineage(certauto__json *w, const certauto_fleet *fleet,
 	return 0;
 }
 
-int certauto__fleet_plan(char **out, const certauto_fleet *fleet, certauto_error *err)
+static int is_among(const char *const *names, size_t n_names, const char *name)
 {
+	size_t i;
+
+	for (i = 0; names != NULL && i < n_names; i++)
+		if (strcmp(names[i], name) == 0)
+			return 1;
+	return names == NULL;
+}
+
+int certauto__fleet_plan(char **out, const certauto_fleet *fleet, const char *const *names,
+	size_t n_names, int forced, certauto_error *err)
+{
+	const struct certauto__wish wish = { .forced = forced, .named = names != NULL,
+		.renew_before = fleet->renew_before };
 	certauto__buffer text = CERTAUTO__BUFFER(REPORT_MAX);
 	const struct certauto__certificate *certificate;
 	certauto__json w;
 	size_t i, j;
 	int rc = 0;
 
+	for (i = 0; names != NULL && i < n_names; i++)
+		if ((rc = certauto__fleet_named(&certificate, fleet, names[i], err)) < 0)
+			return rc;
 	certauto__json_start(&w, &text, 0);
 	certauto__json_array(&w);
 	for (i = 0; i < fleet->n_certificates; i++) {
 		certificate = &fleet->certificates[i];
+		if (!is_among(names, n_names, certificate->name))
+			continue;
 		for (j = 0; j < certificate->keys.n && rc == 0; j++)
-			rc = plan_lineage(&w, fleet, certificate, certificate->keys.items[j], err);
+			rc = plan_lineage(&w, fleet, certificate, certificate->keys.items[j],
+				&wish, err);
 	}
 	certauto__json_array_end(&w);
 	if (rc == 0)

@@ -117,18 +117,49 @@ int certauto__target_make(certauto_target **out, certauto_context *cx, const cha
 	return 0;
 }
 
+/* One of the places it is at has no TLS: "url", "elb_url". A pin proves nothing there. */
+static int is_plain(const certauto_target *target)
+{
+	const char *name, *url;
+	size_t i, len;
+
+	for (i = 0; i < target->n_options; i++) {
+		name = target->values[i].option->name;
+		len = strlen(name);
+		if (len < 3 || strcmp(name + len - 3, "url") != 0)
+			continue;
+		url = certauto__option_text(target, name);
+		if (url != NULL && certauto__text_starts(url, "http:"))
+			return 1;
+	}
+	return 0;
+}
+
 int certauto__target_may_take_key(const certauto_target *target, certauto_error *err)
 {
-	if (!certauto__option_flag(target, "insecure") ||
-		certauto__option_text(target, "pin") != NULL ||
-		certauto__option_flag(target, "allow_key_over_insecure"))
+	int plain = is_plain(target);
+
+	if (certauto__option_flag(target, "allow_key_over_insecure") ||
+		(!plain && (!certauto__option_flag(target, "insecure") ||
+		certauto__option_text(target, "pin") != NULL)))
 		return 0;
-	certauto__error_set(err, CERTAUTO_ETLS, target->label,
+	certauto__error_set(err, CERTAUTO_ETLS, target->label, plain ?
+		"%s: the private key is not sent to a target without TLS" :
 		"%s: the private key is not sent to a target whose certificate is not verified",
 		target->label);
 	return certauto__error_advise(err,
-		"give its CA as ca_file or its key as pin instead of insecure; or, knowing who can "
-		"listen, set allow_key_over_insecure");
+		"%sgive its CA as ca_file or its key as pin instead of insecure; or, knowing who "
+		"can listen, set allow_key_over_insecure", plain ? "write https://, and " : "");
+}
+
+int certauto__target_fits(const certauto_target *target, size_t n_keys, int sends,
+	certauto_error *err)
+{
+	int rc = certauto__target_able(target, CERTAUTO_TARGET_DEPLOY, err);
+
+	if (rc < 0 || target->row->fits == NULL)
+		return rc;
+	return target->row->fits(target, n_keys, sends, err);
 }
 
 /* ---- deployments ---- */

@@ -42,6 +42,10 @@ struct certauto__target_row {
 	/* Fits the options together; the target's own checks. CERTAUTO_EINVAL. NULL = nothing to
 	 * check. */
 	int (*check)(certauto_target *target, certauto_error *err);
+	/* That a certificate with so many keys can be deployed there, as far as the options tell;
+	 * sends: its keys are to be sent. CERTAUTO_EINVAL, ETLS. NULL = it can. */
+	int (*fits)(const certauto_target *target, size_t n_keys, int sends,
+		certauto_error *err);
 	/* The other side: one for all targets of equal type, url, user and tenant. NULL = none. */
 	int (*peer)(certauto_target *target, certauto__peer **out, certauto_error *err);
 	/* env: certauto_target. Facts, its own or its parent's: "name", "challenge", "token" (not
@@ -187,6 +191,10 @@ int certauto__target_caps(const certauto_target *target);
 /* That it can do cap (one bit) as it is configured: EUNSUPPORTED, naming the option that is
  * missing. */
 int certauto__target_able(const certauto_target *target, int cap, certauto_error *err);
+/* That a certificate can be deployed there: before a CA is asked for it. sends: its keys are
+ * neither the target's own nor kept elsewhere. */
+int certauto__target_fits(const certauto_target *target, size_t n_keys, int sends,
+	certauto_error *err);
 /* CERTAUTO_OPTION_* flags of an option, -1 if there is none: for readers of configurations. */
 int certauto__target_option_info(const certauto_target *target, const char *name,
 	enum certauto__option_type *type_out);
@@ -275,7 +283,8 @@ int certauto__address_format(char *out, const char *text, int default_port);
 /* 1 if what that has given is an address with its port, not a name. */
 int certauto__address_is_ip(const char *address);
 
-/* A key may be sent to this target: TLS is verified, or allow_key_over_insecure is set.
+/* A key may be sent to this target: TLS is verified at all its URLs, or allow_key_over_insecure is
+ * set.
  * CERTAUTO_ETLS. */
 int certauto__target_may_take_key(const certauto_target *target, certauto_error *err);
 

@@ -19,8 +19,9 @@ static const struct certauto__option common_options[] = {
 	{.name = "probe",
 		.type = CERTAUTO__OPTION_LIST,
 		.help = "addresses (host:port) where the served certificate is checked by a TLS "
-			"handshake; default: each of its names at port 443; no = not at all, with "
-			"a warning"},
+			"handshake; default: where the target serves it (nsx: managers and "
+			"virtual IP), else each of its names at port 443; no = not at all, with a "
+			"warning"},
 	{.name = "challenge_check",
 		.type = CERTAUTO__OPTION_TEXT,
 		.value = "auto",
@@ -301,7 +302,7 @@ static void option_takes(const struct certauto__option *option, certauto__buffer
 		[CERTAUTO__OPTION_BOOLEAN] = "yes or no",
 		[CERTAUTO__OPTION_LIST] = "texts separated by commas",
 		[CERTAUTO__OPTION_ARGV] = "a program and its arguments as a JSON array of strings, "
-					  "[\"systemctl\", \"reload\", \"nginx\"]"};
+					  "[\"/usr/bin/systemctl\", \"reload\", \"nginx\"]"};
 
 	certauto__buffer_text_add(out, takes[option->type]);
 	if (option->type == CERTAUTO__OPTION_NUMBER)

@@ -156,7 +156,13 @@ static int store_load(certauto_key **key_out, certauto_chain **chain_out, certau
 	struct certauto__generation generation = {0};
 	int rc;
 
-	if ((rc = store->row->load(store, name, key_type, NULL, &generation, err)) < 0)
+	rc = store->row->load(store, name, key_type, NULL, &generation, err);
+	if (rc == CERTAUTO_ENOTFOUND) {
+		certauto__error_clear(err); /* which link or folder is missing helps nobody */
+		certauto__error_set(err, rc, name, "%s %s was never issued", name, key_type);
+		return certauto__error_advise(err, "certauto issue %s", name);
+	}
+	if (rc < 0)
 		return rc;
 	rc = make_handles(key_out, chain_out, store->object.cx, &generation, err);
 	if (rc < 0 && rc != CERTAUTO_ENOMEM) { /* what is kept is wrong, not what was asked */

@@ -133,7 +133,7 @@ static int avi_check(certauto_target *target, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = certauto__device_check_url(target, err)) < 0 ||
+	if ((rc = certauto__device_check_url(target, "url", err)) < 0 ||
 		(rc = check_login(target, err)) < 0 || (rc = check_version(target, err)) < 0 ||
 		(rc = certauto__device_check_name(target, "prefix",
 			 certauto__option_text(target, "prefix"), PREFIX_MAX, "", err)) < 0)
@@ -146,6 +146,7 @@ const struct certauto__target_row certauto__target_avi = {
 	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY,
 	.options = avi_options,
 	.check = avi_check,
+	.fits = certauto__device_fits,
 	.peer = certauto__avi_peer,
 	.present = &certauto__avi_present,
 	.deploy = &certauto__avi_deploy,

@@ -37,9 +37,9 @@ struct certauto__avi_version {
 };
 size_t certauto__avi_version_parse(struct certauto__avi_version *out, const char *text);
 
-/* /api/TYPE, /api/TYPE/UUID; uuid may have "/ACTION" behind it. uuid, query: NULL or what it is; a
- * query is encoded as it is. method: static. For a body: begin with certauto__avi_body(); a POST,
- * PUT or PATCH has one, {} at least. */
+/* /api/TYPE, /api/TYPE/UUID. uuid, query: NULL or what it is; a query is encoded as it is, an
+ * "/ACTION" is appended to x->url. method: static. For a body: begin with certauto__avi_body(); a
+ * POST, PUT or PATCH has one, {} at least. */
 certauto__verdict certauto__avi_call(certauto__exchange *x, const certauto_target *target,
 	const char *method, const char *type, const char *uuid, const char *query);
 /* Starts a JSON writer on x's body; members are written by the caller, who opens and closes the
@@ -125,6 +125,7 @@ struct certauto__avi_right {
 };
 extern const struct certauto__avi_right certauto__avi_rights[];
 #define CERTAUTO__AVI_PROFILES "certificatemanagementprofile"
+#define CERTAUTO__AVI_SCRIPTS "alertscriptconfig" /* to be read only where a profile is verified */
 
 /* Parameters of our ControlScripts. NULL at the end. */
 enum {

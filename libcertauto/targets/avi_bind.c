@@ -291,7 +291,7 @@ static int see_list(certauto_job *job, const certauto__exchange *x, const char *
 	int rc;
 
 	certauto__avi_keep(job, x);
-	if ((rc = certauto__rest_rows(x, fields, now_row, job, NULL, err)) < 0)
+	if ((rc = certauto__rest_object(x, fields, now_row, job, err)) < 0)
 		return rc;
 	now = certauto__fact_own(job, ".now");
 	exchange(&list, now, in, out);

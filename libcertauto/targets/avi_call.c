@@ -16,18 +16,12 @@ certauto__verdict certauto__avi_call(certauto__exchange *x, const certauto_targe
 	const char *method, const char *type, const char *uuid, const char *query)
 {
 	certauto__verdict verdict = certauto__device_ask(x, target, method, "/api/");
-	char one[2] = "/";
 
 	certauto__buffer_text_add(&x->url, type);
 	if (uuid != NULL)
 		certauto__buffer_text_add(&x->url, "/");
-	for (; uuid != NULL && *uuid != '\0'; uuid++) {
-		one[0] = *uuid;
-		if (*uuid == '/')
-			certauto__buffer_text_add(&x->url, one);
-		else
-			certauto__url_escape(&x->url, one);
-	}
+	if (uuid != NULL)
+		certauto__rest_segment(&x->url, uuid);
 	if (query != NULL && *query != '\0')
 		certauto__buffer_printf(&x->url, "?%s", query);
 	return verdict;
@@ -113,8 +107,7 @@ static const char advice_login[] =
 	"see that user and password, or token, are right and the account is not locked; a refused "
 	"login is not tried again in this run, so that it does not become so";
 static const char advice_rights[] =
-	"the account lacks a right: certauto target test names those that are missing, certauto "
-	"target recipe writes the role that has them";
+	"the account lacks a right: certauto target recipe writes the role that has all it needs";
 static const char advice_version[] =
 	"leave out api_version: then the controller's own version is spoken";
 static const char advice_stale[] = "somebody else was changing it at the same time: run it again";
@@ -152,6 +145,40 @@ static int meaning_of(const certauto__exchange *x, const char **advice)
 	return CERTAUTO_EREFUSED;
 }
 
+/* As the controller calls it; else what was asked for is in the path. */
+static const struct certauto__avi_right *right_of(const certauto__exchange *x)
+{
+	const struct certauto__avi_right *right = certauto__avi_rights;
+	const char *type = strstr(certauto__buffer_text(&x->url), "/api/");
+	size_t len;
+
+	for (; right->resource != NULL; right++)
+		if (certauto__avi_says(x, right->resource))
+			return right;
+	if (type == NULL)
+		return NULL;
+	type += strlen("/api/");
+	len = strcspn(type, "/?");
+	right = certauto__avi_rights;
+	while (right->resource != NULL &&
+		(strlen(right->type) != len || strncmp(right->type, type, len) != 0))
+		right++;
+	return right->resource != NULL ? right : NULL;
+}
+
+/* Whether an account that may read may write too is often not seen before. */
+static void advise_right(certauto_error *err, const certauto__exchange *x)
+{
+	const struct certauto__avi_right *right = right_of(x);
+
+	if (right != NULL)
+		certauto__error_advise(err,
+			"the account needs the right to %s %s (%s): certauto target recipe writes "
+			"the role that has it",
+			certauto__text_equal(x->method, "GET") ? "read" : "write",
+			right->resource, right->what);
+}
+
 int certauto__avi_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {
@@ -161,6 +188,8 @@ int certauto__avi_tell(certauto_error *err, const certauto__exchange *x,
 
 	certauto__rest_words(&words, x, "error");
 	rc = certauto__rest_tell(err, x, target, object, doing, rc, 0, &words, advice);
+	if (advice == advice_rights && x->rc == 0)
+		advise_right(err, x);
 	certauto__buffer_free(&words);
 	return rc;
 }

@@ -154,8 +154,7 @@ static int look_row(void *arg, const char *const *row)
 	return 0;
 }
 
-/* At the object in an answer, or the one of that name in a list; without ".uuid" there is none. */
-int certauto__avi_look(certauto_job *job, const certauto__exchange *x, certauto_error *err)
+static int look(certauto_job *job, const certauto__exchange *x, int is_list, certauto_error *err)
 {
 	static const char *const fields[] = {"name", "uuid", "type", "status",
 		"certificate_management_profile_ref", "certificate.certificate",
@@ -164,7 +163,15 @@ int certauto__avi_look(certauto_job *job, const certauto__exchange *x, certauto_
 
 	certauto__fact_set(job, ".uuid", NULL);
 	certauto__avi_keep(job, x);
-	return certauto__rest_rows(x, fields, look_row, &look, NULL, err);
+	return is_list ? certauto__rest_rows(x, fields, look_row, &look, NULL, err)
+		       : certauto__rest_object(x, fields, look_row, &look, err);
+}
+
+/* At the one of that name in a list, or the object in the answer to a write; without ".uuid" there
+ * is none. */
+int certauto__avi_look(certauto_job *job, const certauto__exchange *x, certauto_error *err)
+{
+	return look(job, x, 1, err);
 }
 
 certauto__verdict certauto__avi_get_certificate(certauto_job *job, certauto__exchange *x)
@@ -324,7 +331,7 @@ static certauto__verdict verify_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__avi_is_no(x))
 		return certauto__avi_refused_at(
 			job, x, own_name(job), "reading back the certificate");
-	if (certauto__avi_look(job, x, certauto__job_error_of(job)) < 0)
+	if (look(job, x, 0, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	print = certauto__fact_own(job, ".uuid") != NULL ? certauto__fact_own(job, ".print")
 							 : "no certificate";

@@ -112,21 +112,32 @@ static int row_load(struct row *row, const certauto_job *job, int64_t i)
 }
 
 /* The last two fields are names of virtual hosts, which have been looked at. */
-static void row_keep(certauto_job *job, const char *const *vs)
+static int row_keep(certauto_job *job, const char *const *vs)
 {
 	int64_t n = certauto__fact_number(job, ".find.rows", 0);
-	const char *v[CERTAUTO__AVI_VS_DOMAINS];
+	certauto__buffer row = CERTAUTO__BUFFER(ANSWER_MAX);
+	size_t i, at;
 	char fact[16];
-	size_t i;
+	int rc;
 
 	if (n == ROWS_MAX)
-		return;
-	for (i = 0; i < CERTAUTO__AVI_VS_DOMAINS; i++)
-		v[i] = vs[i] != NULL ? vs[i] : "";
+		return 0;
+	for (i = 0; i < CERTAUTO__AVI_VS_DOMAINS; i++) {
+		at = row.len;
+		certauto__buffer_text_add(&row, vs[i] != NULL ? vs[i] : "");
+		/* Or a name with a line break in it would tell the fields behind it. */
+		for (; at < row.len; at++)
+			if (row.data[at] == '\n')
+				row.data[at] = ' ';
+		certauto__buffer_text_add(&row, "\n");
+	}
 	row_fact(fact, n);
-	certauto__fact_printf(job, fact, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", v[0],
-		v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12]);
-	certauto__fact_set_number(job, ".find.rows", n + 1);
+	if ((rc = row.rc) == 0) {
+		certauto__fact_set(job, fact, row.data);
+		certauto__fact_set_number(job, ".find.rows", n + 1);
+	}
+	certauto__buffer_free(&row);
+	return rc;
 }
 
 static int64_t n_rows(const certauto_job *job)
@@ -608,7 +619,7 @@ static int scan_vs(void *arg, const char *const *vs)
 	/* Some controllers list children, of other names too, with the VIP of their parent. */
 	if (scan->stage == STAGE_OF_VIP ? !is_child || is_named : is_named) {
 		if (!is_below(scan->job) || (is_child && is_of_door(scan->job, vs)))
-			row_keep(scan->job, vs);
+			return row_keep(scan->job, vs);
 	}
 	return 0;
 }
@@ -624,6 +635,8 @@ static int read_rows(const certauto__exchange *x, struct scan *scan, int64_t *to
 		return certauto__rest_rows(x, vip, scan_vip, scan, total, err);
 	if (scan->stage == STAGE_PROFILE)
 		return certauto__rest_rows(x, profile, scan_profile, scan, total, err);
+	if (scan->stage == STAGE_PARENT)
+		return certauto__rest_object(x, certauto__avi_vs_fields, scan_vs, scan, err);
 	return certauto__rest_rows(x, certauto__avi_vs_fields, scan_vs, scan, total, err);
 }
 

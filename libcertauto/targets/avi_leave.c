@@ -372,7 +372,7 @@ static certauto__verdict leave_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__avi_status(x) / 100 != 2)
 		return leave_refused(job, x);
 	certauto__fact_set(job, ".todo", is_todo(job, "look") ? "looked" : "look");
-	if (certauto__rest_rows(x, certauto__avi_vs_fields, leave_row, job, NULL,
+	if (certauto__rest_object(x, certauto__avi_vs_fields, leave_row, job,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (is_todo(job, "looked"))

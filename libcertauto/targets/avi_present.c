@@ -119,7 +119,7 @@ static int left_row(void *arg, const char *const *values)
 	struct left *left = arg;
 	int64_t made;
 
-	if (values[0] == NULL || left->n == LEFT_MAX)
+	if (values[0] == NULL || left->n == LEFT_MAX || strchr(values[0], '\n') != NULL)
 		return 0;
 	made = certauto__avi_answer_time(values[0], certauto__avi_target(left->job));
 	if (!certauto__avi_is_mark(values[0]) &&
@@ -574,7 +574,7 @@ static certauto__verdict attach_read(certauto_job *job, certauto__exchange *x)
 		return mark_read(job, x);
 	if (certauto__avi_status(x) / 100 != 2)
 		return attach_refused(job, x);
-	if (certauto__rest_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
+	if (certauto__rest_object(x, certauto__avi_vs_fields, attach_row, &seen,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__step_attempts(job) > ATTEMPTS_MAX + 2)
@@ -652,7 +652,7 @@ static certauto__verdict check_read(certauto_job *job, certauto__exchange *x)
 		return certauto__challenge_check_read(job, x);
 	certauto__fact_set(job, ".looked", "yes");
 	if (certauto__avi_status(x) / 100 == 2 &&
-		certauto__rest_rows(x, certauto__avi_vs_fields, attach_row, &seen, NULL,
+		certauto__rest_object(x, certauto__avi_vs_fields, attach_row, &seen,
 			certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	return seen.n > 0 && !is_attached(job, seen.place) ? certauto__goto(job, "attach")
@@ -660,12 +660,14 @@ static certauto__verdict check_read(certauto_job *job, certauto__exchange *x)
 }
 
 /* What the look at the answer tells is the same for all targets; here a virtual service is known,
- * and where it is. */
+ * and where it is. An address is only asked in place of port 80: what that redirects to goes by the
+ * DNS all the same. */
 static void failed(certauto_job *job, certauto_error *error)
 {
 	const char *address = certauto__fact_own(job, ".vs.address"),
 		   *vs = certauto__fact_own(job, ".vs.name"),
 		   *name = certauto__fact(job, "name");
+	int is_mapped = certauto__fact_own(job, ".check.address") != NULL;
 	certauto__buffer where = CERTAUTO__BUFFER(2048);
 
 	if (error->code != CERTAUTO_ECHALLENGE || vs == NULL)
@@ -678,8 +680,9 @@ static void failed(certauto_job *job, certauto_error *error)
 	certauto__error_advise(error,
 		"the CA will ask for the same URL: see that %s leads to the virtual service \"%s, "
 		"also after a redirect. If only this machine is led elsewhere (split-horizon DNS), "
-		"set the option challenge_check to that address and :80, or to no",
-		name, certauto__buffer_text(&where));
+		"set the option challenge_check to %sno",
+		name, certauto__buffer_text(&where), is_mapped ? "" :
+		"that address and :80, or, where port 80 redirects to https, to ");
 	certauto__buffer_free(&where);
 }
 

@@ -16,6 +16,8 @@ const struct certauto__avi_right certauto__avi_rights[] = {
 		"telling which virtual services speak HTTP", 0},
 	{"PERMISSION_CERTIFICATEMANAGEMENTPROFILE", CERTAUTO__AVI_PROFILES,
 		"verifying the certificate management profile", 0},
+	{"PERMISSION_ALERTCONFIG", CERTAUTO__AVI_SCRIPTS,
+		"verifying the script of the certificate management profile", 0},
 	{NULL, NULL, NULL, 0}};
 
 const struct certauto__avi_param certauto__avi_params[] = {
@@ -55,6 +57,7 @@ static const char script[] =
 struct recipe {
 	certauto__json w;
 	const char *name, *user, *tenant, *profile;
+	int verifies;               /* target test will look at the profile */
 	char script[CERTAUTO__AVI_NAME];
 };
 
@@ -86,6 +89,8 @@ static void put_role(struct recipe *recipe)
 	certauto__json_key(&recipe->w, "privileges");
 	certauto__json_array(&recipe->w);
 	for (right = certauto__avi_rights; right->resource != NULL; right++) {
+		if (strcmp(right->type, CERTAUTO__AVI_SCRIPTS) == 0 && !recipe->verifies)
+			continue;
 		certauto__json_object(&recipe->w);
 		certauto__json_put_text(&recipe->w, "resource", right->resource);
 		certauto__json_put_text(&recipe->w, "type",
@@ -148,11 +153,11 @@ static void put_params(struct recipe *recipe)
 
 static void put_script(struct recipe *recipe)
 {
-	begin(recipe, "alertscriptconfig", recipe->script);
+	begin(recipe, CERTAUTO__AVI_SCRIPTS, recipe->script);
 	certauto__json_put_text(&recipe->w, "action_script", script);
 	certauto__json_object_end(&recipe->w);
 	begin(recipe, CERTAUTO__AVI_PROFILES, recipe->profile);
-	put_named(recipe, "run_script_ref", "alertscriptconfig", recipe->script);
+	put_named(recipe, "run_script_ref", CERTAUTO__AVI_SCRIPTS, recipe->script);
 	put_params(recipe);
 	certauto__json_object_end(&recipe->w);
 }
@@ -166,7 +171,8 @@ int certauto__avi_recipe(const certauto_target *target, certauto__buffer *out, c
 
 	if (recipe.user == NULL || strcmp(recipe.user, "admin") == 0) /* that one may do anything */
 		recipe.user = recipe.name;
-	if (recipe.profile == NULL)
+	recipe.verifies = recipe.profile != NULL;
+	if (!recipe.verifies)
 		recipe.profile = recipe.name;
 	(void)snprintf(recipe.script, sizeof(recipe.script), "%s-letsencrypt", recipe.name);
 	certauto__json_start(&recipe.w, out, 1);

@@ -3,6 +3,7 @@
  * profile: it is told to do it now, and waited for; then a handshake tells what is served. */
 
 #include "targets/avi_deploy.h"
+#include "targets/device.h"
 
 #include <string.h>
 
@@ -102,21 +103,17 @@ static certauto__verdict before_read(certauto_job *job, certauto__exchange *x)
 /* Some controllers answer when the script has ended. */
 static certauto__verdict renew_ask(certauto_job *job, certauto__exchange *x)
 {
-	certauto__buffer action = CERTAUTO__BUFFER(2 * CERTAUTO__AVI_UUID);
 	certauto__verdict verdict;
 	certauto__json w;
 
 	certauto__progress(job, own_name(job), "the controller renews %s", own_name(job));
-	certauto__buffer_printf(&action, "%s/renew", certauto__fact_own(job, ".uuid"));
 	verdict = certauto__avi_call(x, target_of(job), "POST", CERTAUTO__AVI_CERT,
-		certauto__buffer_text(&action), NULL);
+		certauto__fact_own(job, ".uuid"), NULL);
+	certauto__buffer_text_add(&x->url, "/renew");
 	x->timeout_ms = PATIENCE_MS;
 	certauto__avi_body(&w, x);
 	certauto__json_object(&w);
 	certauto__json_object_end(&w);
-	if (action.rc < 0)
-		x->body.rc = action.rc; /* stops the sending */
-	certauto__buffer_free(&action);
 	return verdict;
 }
 
@@ -164,7 +161,7 @@ static certauto__verdict wait_read(certauto_job *job, certauto__exchange *x)
 		return not_renewed(job, CERTAUTO_EREFUSED, "it had begun to, and has given it up");
 	if (certauto__step_age_ms(job) > PATIENCE_MS)
 		return not_renewed(job, CERTAUTO_ETIMEDOUT, "it was waited for in vain");
-	certauto__waiting(job, own_name(job), 0, "waiting for the controller's script");
+	certauto__device_waiting(job, own_name(job), "waiting for the controller's script");
 	return certauto__again(job, delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS);
 }
 

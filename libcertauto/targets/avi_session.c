@@ -381,6 +381,8 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	const struct cookies *cookies = &session->cookies;
 	int own = is_own(job), leaves = own && x->dress_arg != NULL;
 
+	if (!own)
+		certauto__gate_warn(job, &session->gate, session->target);
 	if (!own && !session->gate.ready)
 		return session_need(job, session);
 	certauto__device_headers_clear(x); /* of an earlier attempt */
@@ -454,14 +456,20 @@ static int is_passing(const certauto__exchange *x)
 		certauto__avi_says(x, "in progress") || !certauto__avi_says(x, "")));
 }
 
+/* Whose the errors of a job are. */
+static const certauto_target *told_of(const certauto_job *job)
+{
+	return is_own(job) ? session_of(job)->target : certauto__avi_target(job);
+}
+
 static certauto__judgement judge_no(certauto_job *job, certauto__exchange *x)
 {
 	struct session *session = session_of(job);
 	certauto__buffer doing = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 16);
 
 	certauto__buffer_printf(&doing, "%s %s", x->method, certauto__buffer_text(&x->url));
-	certauto__avi_tell(&x->error, x, is_own(job) ? session->target : certauto__avi_target(job),
-		certauto__buffer_text(&x->url), certauto__buffer_text(&doing));
+	certauto__avi_tell(&x->error, x, told_of(job), certauto__buffer_text(&x->url),
+		certauto__buffer_text(&doing));
 	certauto__buffer_free(&doing);
 	if (!is_own(job) && is_over(x))
 		return judge_over(session, x);
@@ -475,6 +483,8 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 	certauto__judgement judgement = certauto__judge_http(job, x);
 	struct session *session = session_of(job);
 
+	if (x->rc < 0)
+		certauto__device_silence(job, x, told_of(job));
 	if (x->rc < 0 || judgement == CERTAUTO__LATER)
 		return judgement;
 	if (judgement != CERTAUTO__OK)

@@ -192,7 +192,7 @@ static certauto__verdict role_read(certauto_job *job, certauto__exchange *x)
 		return certauto__avi_refused(job, x, option_of(job, "user"),
 			"looking at the role of the account");
 	certauto__fact_set(job, ".known", "yes");
-	return certauto__rest_rows(x, fields, role_row, job, NULL, certauto__job_error_of(job)) < 0
+	return certauto__rest_object(x, fields, role_row, job, certauto__job_error_of(job)) < 0
 		? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
 
@@ -213,10 +213,11 @@ static int right_each(certauto_job *job)
 	return is_known(job) ? 0 : n;
 }
 
-/* Without a profile that is to be verified nothing is asked about profiles. */
+/* Without a profile that is to be verified nothing is asked about profiles and scripts. */
 static int is_needed(const certauto_job *job, const struct certauto__avi_right *right)
 {
-	return strcmp(right->type, CERTAUTO__AVI_PROFILES) != 0 ||
+	return (strcmp(right->type, CERTAUTO__AVI_PROFILES) != 0 &&
+		strcmp(right->type, CERTAUTO__AVI_SCRIPTS) != 0) ||
 		option_of(job, "profile") != NULL;
 }
 
@@ -268,7 +269,8 @@ static certauto__verdict judge_ask(certauto_job *job, certauto__exchange *x)
 	}
 	if (error.code != 0)
 		return told(job, &error,
-			"\"certauto target recipe\" writes the role that has all rights it needs");
+			"\"certauto target recipe\", with the same options, writes the role that "
+			"has all rights it needs");
 	if (!is_known(job))
 		certauto__progress(job, target_of(job)->label,
 			"the account may read all it has to; whether it may write too is not seen "
@@ -345,10 +347,15 @@ static certauto__verdict bind_read(certauto_job *job, certauto__exchange *x)
 	static const char *const fields[] = {"services[].enable_ssl", "vh_parent_vs_ref",
 		"enabled", NULL};
 
+	int rc;
+
 	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, bind_name(job),
 			"looking for the virtual service of the option bind");
-	if (certauto__rest_rows(x, fields, bind_row, job, NULL, certauto__job_error_of(job)) < 0)
+	rc = certauto__step_attempts(job) > 1
+		? certauto__rest_object(x, fields, bind_row, job, certauto__job_error_of(job))
+		: certauto__rest_rows(x, fields, bind_row, job, NULL, certauto__job_error_of(job));
+	if (rc < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".found") == NULL)
 		return unfit(job, CERTAUTO_ENOTFOUND, "virtual service", bind_name(job),
@@ -524,7 +531,7 @@ static certauto__verdict script_ask(certauto_job *job, certauto__exchange *x)
 
 	if (uuid == NULL || *uuid == '\0')
 		return CERTAUTO__NEXT;
-	return certauto__avi_call(x, target_of(job), "GET", "alertscriptconfig", uuid, NULL);
+	return certauto__avi_call(x, target_of(job), "GET", CERTAUTO__AVI_SCRIPTS, uuid, NULL);
 }
 
 static int script_row(void *arg, const char *const *values)
@@ -533,20 +540,15 @@ static int script_row(void *arg, const char *const *values)
 	return 0;
 }
 
-/* Scripts are read by those who may write alerts: a right that is not needed for anything else. */
 static certauto__verdict script_read(certauto_job *job, certauto__exchange *x)
 {
 	static const char *const fields[] = {"action_script", NULL};
 	const char *name = option_of(job, "profile");
 	int is_script = 0;
 
-	if (x->rc == 0 && x->status == 403) {
-		certauto__progress(job, name, "the account may not read its script");
-		return CERTAUTO__NEXT;
-	}
 	if (certauto__avi_is_no(x))
 		return certauto__avi_refused(job, x, name, "looking for the script of the profile");
-	if (certauto__rest_rows(x, fields, script_row, &is_script, NULL,
+	if (certauto__rest_object(x, fields, script_row, &is_script,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (!is_script)

@@ -16,35 +16,46 @@
 #define ANSWER_PREFIX 32
 #define HEX "0123456789abcdef"
 #define NAME_CHARS "_#.:@=-"
+#define SIGN_MAX 256
 
 /* ---- options ---- */
 
 /* Passwords do not go over a line that anybody can read, unless somebody said so. */
-int certauto__device_check_url(const certauto_target *target, certauto_error *err)
+int certauto__device_check_url(const certauto_target *target, const char *name,
+	certauto_error *err)
 {
-	const char *url = certauto__option_text(target, "url");
+	const char *url = certauto__option_text(target, name);
 	int rc;
 
-	if ((rc = certauto__url_check_configured(url, 1, err)) < 0)
-		certauto__error_prefix(err, "%s", target->label);
-	if (rc < 0)
+	if (url == NULL)
+		return 0;
+	if ((rc = certauto__url_check_configured(url, 1, err)) < 0) {
+		certauto__error_prefix(err, "%s: option \"%s\"", target->label, name);
 		return rc;
+	}
 	if (!certauto__text_starts(url, "http:"))
 		return 0;
 	if (certauto__option_text(target, "pin") != NULL ||
 		certauto__option_text(target, "ca_file") != NULL)
 		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-			"%s: options \"pin\" and \"ca_file\" need a url with https://",
-			target->label);
+			"%s: options \"pin\" and \"ca_file\" need a url with https://, and "
+			"option \"%s\" is http://", target->label, name);
 	if (certauto__option_flag(target, "insecure"))
 		return 0;
 	certauto__error_set(err, CERTAUTO_EINVAL, target->label,
-		"%s: the url is http://: everybody on the way could read the password",
-		target->label);
+		"%s: option \"%s\" is http://: everybody on the way could read the password",
+		target->label, name);
 	certauto__error_advise(err,
 		"write https://, with the device's CA as ca_file or its key as pin; or, knowing "
 		"who can listen, set insecure, and allow_key_over_insecure to send keys too");
 	return CERTAUTO_EINVAL;
+}
+
+int certauto__device_fits(const certauto_target *target, size_t n_keys, int sends,
+	certauto_error *err)
+{
+	(void)n_keys;
+	return sends ? certauto__target_may_take_key(target, err) : 0;
 }
 
 int certauto__device_check_name(const certauto_target *target, const char *name, const char *text,
@@ -96,12 +107,67 @@ void certauto__device_headers_clear(certauto__exchange *x)
 	certauto__list_free(&x->headers);
 }
 
-int certauto__device_sign(certauto_error *err, const certauto_target *target)
+static void sign_of(char out[SIGN_MAX], const certauto_target *target)
 {
 	/* One without a name of its own is called after its type. */
 	if (certauto__text_equal(target->label, target->row->name))
-		return certauto__error_prefix(err, "%s", target->label);
-	return certauto__error_prefix(err, "%s %s", target->row->name, target->label);
+		(void)snprintf(out, SIGN_MAX, "%s", target->label);
+	else
+		(void)snprintf(out, SIGN_MAX, "%s %s", target->row->name, target->label);
+}
+
+int certauto__device_sign(certauto_error *err, const certauto_target *target)
+{
+	char sign[SIGN_MAX];
+
+	sign_of(sign, target);
+	return certauto__error_prefix(err, "%s", sign);
+}
+
+const char *certauto__device_unsigned(const certauto_error *err, const certauto_target *target)
+{
+	const char *message = certauto_error_message(err);
+	size_t len;
+	char sign[SIGN_MAX];
+
+	sign_of(sign, target);
+	len = strlen(sign);
+	return strncmp(message, sign, len) == 0 && strncmp(message + len, ": ", 2) == 0
+		? message + len + 2 : message;
+}
+
+static void silence_sign(certauto_error *err, const certauto_target *target)
+{
+	if (err->code == 0 || err->code == CERTAUTO_ENOMEM || err->message == NULL ||
+		certauto__device_unsigned(err, target) != err->message)
+		return;
+	certauto__device_sign(err, target);
+	if (err->advice == NULL && (err->code == CERTAUTO_ENET || err->code == CERTAUTO_ETIMEDOUT))
+		certauto__error_advise(err,
+			"see that it is up, that its URL is right, and that no firewall is in "
+			"between");
+}
+
+void certauto__device_silence(certauto_job *job, certauto__exchange *x,
+	const certauto_target *target)
+{
+	silence_sign(&x->error, target);
+	/* Those that are not even asked any more say it in the same words. */
+	silence_sign(&certauto__job_peer(job)->last, target);
+}
+
+int certauto__device_silent(certauto_error *err, const certauto__exchange *x,
+	const certauto_target *target, const char *doing)
+{
+	const char *why;
+
+	certauto__error_copy(err, &x->error);
+	if (err->message != NULL) {
+		why = certauto__device_unsigned(err, target);
+		memmove(err->message, why, strlen(why) + 1);
+	}
+	certauto__error_prefix(err, "%s", doing);
+	return certauto__device_sign(err, target);
 }
 
 certauto__verdict certauto__device_stop(certauto_job *job, const certauto_target *target, int code,
@@ -114,6 +180,14 @@ certauto__verdict certauto__device_stop(certauto_job *job, const certauto_target
 	if (advice != NULL)
 		certauto__error_advise(&error, "%s", advice);
 	return certauto__fail_with(job, &error);
+}
+
+void certauto__device_waiting(certauto_job *job, const char *object, const char *text)
+{
+	if (certauto__fact_is(job, ".waits", text))
+		return;
+	certauto__fact_set(job, ".waits", text);
+	certauto__waiting(job, object, 0, "%s", text);
 }
 
 int certauto__device_peer(certauto__peer **out, const certauto_target *target,

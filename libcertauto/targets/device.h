@@ -9,9 +9,13 @@
 
 #include "jobs/target.h"
 
-/* That the option url may take the secrets of this target: https, or http where insecure says so.
- * CERTAUTO_EINVAL. */
-int certauto__device_check_url(const certauto_target *target, certauto_error *err);
+/* That the option of that name is a URL that may take the secrets of this target: https, or http
+ * where insecure says so; one that is not set is fine. CERTAUTO_EINVAL. */
+int certauto__device_check_url(const certauto_target *target, const char *name,
+	certauto_error *err);
+/* For a row: keys may be sent, if they are. CERTAUTO_ETLS. */
+int certauto__device_fits(const certauto_target *target, size_t n_keys, int sends,
+	certauto_error *err);
 /* At most max letters, digits and "_#.:@=-" or what is in more, a letter, digit or "_" first; NULL
  * is fine. name: the option. CERTAUTO_EINVAL. */
 int certauto__device_check_name(const certauto_target *target, const char *name, const char *text,
@@ -24,9 +28,19 @@ certauto__verdict certauto__device_ask(certauto__exchange *x, const certauto_tar
 void certauto__device_headers_clear(certauto__exchange *x);
 /* Puts "TYPE LABEL: " in front of a message. Returns its code. */
 int certauto__device_sign(certauto_error *err, const certauto_target *target);
+/* The message without that. */
+const char *certauto__device_unsigned(const certauto_error *err, const certauto_target *target);
+/* What came of an exchange that was not answered is told as of this target, with what to see to:
+ * for judges. Then, with what was being done in front of it; returns its code. */
+void certauto__device_silence(certauto_job *job, certauto__exchange *x,
+	const certauto_target *target);
+int certauto__device_silent(certauto_error *err, const certauto__exchange *x,
+	const certauto_target *target, const char *doing);
 /* Fails the job with such a message; advice NULL: there is none. */
 certauto__verdict certauto__device_stop(certauto_job *job, const certauto_target *target, int code,
 	const char *object, const char *advice, const char *format, va_list args);
+/* A wait that is looked at again and again is told of once, as long as its text is the same. */
+void certauto__device_waiting(certauto_job *job, const char *object, const char *text);
 /* The peer of that type for equal values of the options named, NULL-terminated; passwords too: a
  * target with the right one must not be told what another was. made_out as certauto__peer_get(). */
 int certauto__device_peer(certauto__peer **out, const certauto_target *target,

@@ -55,6 +55,11 @@ int certauto__fe_is_elsewhere(const certauto_target *target);
 certauto__verdict certauto__fe_call(certauto_job *job, certauto__exchange *x,
 	enum certauto__fe_service service, const char *method, const char *path,
 	const char *query);
+/* The same with a path of parts, up to a NULL, of which every second one is an id that an option or
+ * the cloud has told: "/zones/", ID, "/recordsets". */
+certauto__verdict certauto__fe_call_at(certauto_job *job, certauto__exchange *x,
+	enum certauto__fe_service service, const char *method, const char *const *parts,
+	const char *query);
 /* Starts a JSON writer on x's body; members are written by the caller, who opens and closes the
  * object. */
 void certauto__fe_body(certauto__json *w, certauto__exchange *x);

@@ -12,10 +12,30 @@
 #include "json/reader.h"
 #include "targets/device.h"
 
-#define LONG_WORD 64 /* a row of PEM; tokens are longer */
 #define SKEW_S 600 /* of our clock: signatures are taken for 900 */
 
 /* ---- asking ---- */
+
+certauto__verdict certauto__fe_call_at(certauto_job *job, certauto__exchange *x,
+	enum certauto__fe_service service, const char *method, const char *const *parts,
+	const char *query)
+{
+	certauto__buffer path = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
+	certauto__verdict verdict;
+	size_t i;
+
+	for (i = 0; parts[i] != NULL; i++) {
+		if (i % 2 == 0)
+			certauto__buffer_text_add(&path, parts[i]);
+		else
+			certauto__rest_segment(&path, parts[i]);
+	}
+	verdict = certauto__fe_call(job, x, service, method, certauto__buffer_text(&path), query);
+	if (path.rc < 0)
+		x->body.rc = path.rc; /* stops the sending */
+	certauto__buffer_free(&path);
+	return verdict;
+}
 
 void certauto__fe_body(certauto__json *w, certauto__exchange *x)
 {
@@ -211,14 +231,16 @@ static const char advice_key[] =
 	"see that access_key and secret_key belong together and are not disabled, and that "
 	"project_id is a project of that account; a refused key is not tried again in this run";
 static const char advice_rights[] =
-	"the user lacks a right: certauto target test names those that are missing, certauto "
-	"target recipe writes the policy that has them";
+	"the user lacks a right: certauto target recipe writes the policy that has all it needs; "
+	"certauto target test names those that it lacks, as far as that is seen without a change";
 static const char advice_full[] =
 	"remove what is not used any more, or ask the provider for a larger quota";
 static const char advice_full_certs[] =
 	"remove unused certificates, or set update=in-place, which needs no more of them";
 static const char advice_unknown[] =
 	"see that region, or iam_url, dns_url and elb_url, are right";
+static const char advice_project[] =
+	"see that project_id, or project, is one of the account domain_name, and of that region";
 static const char advice_busy[] = "it is being changed by somebody else: run it again";
 static const char advice_broken[] = "see the provider's status page, and run it again";
 
@@ -248,7 +270,9 @@ static int meaning_of(const certauto__exchange *x, const char **advice)
 		*advice = advice_rights;
 		return CERTAUTO_EPERM;
 	}
-	if (certauto__fe_is_unknown(x))
+	if (certauto__fe_says(x, "could not find project"))
+		*advice = advice_project;
+	else if (certauto__fe_is_unknown(x))
 		*advice = advice_unknown;
 	else if (x->status >= 500)
 		*advice = advice_broken;
@@ -270,43 +294,13 @@ static int advise_key(certauto_error *err, const certauto__exchange *x)
 		ahead > 0 ? "ahead of" : "behind");
 }
 
-/* A gateway repeats what was signed, and what it was sent: a token, a key without its first line,
- * all of them or cut. What else is that long, a path or a digest, has small letters only. */
-static void mask_long(certauto__buffer *words)
-{
-	static const char chars[] =
-		"abcdefghijklmnopqrstuvwxyz0123456789+/=_-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	const char *upper = strchr(chars, 'A');
-	char *at = words->len > 0 ? words->data : NULL;
-	size_t len;
-
-	for (; at != NULL && *at != '\0'; at += len > 0 ? len : 1)
-		if ((len = strspn(at, chars)) >= LONG_WORD && strcspn(at, upper) < len)
-			memset(at, '*', len);
-}
-
-/* A password is whatever somebody has chosen. */
-static void mask_text(certauto__buffer *words, const char *secret)
-{
-	char *at = words->len > 0 ? words->data : NULL;
-
-	if (secret == NULL || *secret == '\0')
-		return;
-	while (at != NULL && (at = strstr(at, secret)) != NULL)
-		memset(at, '*', strlen(secret));
-}
-
 /* The code in front of the words; support goes by it. */
-static void words_of(certauto__buffer *out, const certauto__exchange *x,
-	const certauto_target *target)
+static void words_of(certauto__buffer *out, const certauto__exchange *x)
 {
 	char code[CERTAUTO__FE_CODE];
 	certauto__buffer words;
 
 	certauto__rest_words(&words, x, refusal_read(x, code));
-	mask_long(&words);
-	mask_text(&words, certauto__option_text(target, "password"));
-	mask_text(&words, certauto__option_text(target, "secret_key"));
 	certauto__buffer_printf(out, "%s%s%s", code, *code != '\0' && words.len > 0 ? ": " : "",
 		certauto__buffer_text(&words));
 	certauto__buffer_free(&words);
@@ -321,7 +315,7 @@ int certauto__fe_tell(certauto_error *err, const certauto__exchange *x,
 
 	words.secret = 1;
 	rc = meaning_of(x, &advice);
-	words_of(&words, x, target);
+	words_of(&words, x);
 	if (rc == CERTAUTO_EAUTH && signs)
 		advice = NULL;
 	rc = certauto__rest_tell(err, x, target, object, doing, rc, 0, &words, advice);

@@ -328,8 +328,8 @@ certauto__verdict certauto__fe_put_read(certauto_job *job, certauto__exchange *x
 		return certauto__fe_busy(job, x, own_name(job), doing);
 	if (certauto__fe_is_no(x))
 		return certauto__fe_refused_at(job, x, own_name(job), doing);
-	if (!is_put && certauto__rest_rows(
-			x, fields, id_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (!is_put && certauto__rest_object(
+			x, fields, id_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	return certauto__fact_own(job, "id") != NULL ? CERTAUTO__NEXT
 		: certauto__fe_look_again(job, x, own_name(job), doing);

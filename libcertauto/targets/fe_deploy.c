@@ -56,7 +56,7 @@ certauto__verdict certauto__fe_elb(certauto_job *job, certauto__exchange *x, con
 	certauto__buffer_text_add(&whole, path);
 	if (id != NULL) {
 		certauto__buffer_text_add(&whole, "/");
-		certauto__url_escape(&whole, id);
+		certauto__rest_segment(&whole, id);
 	}
 	verdict = certauto__fe_call(job, x,
 		certauto__fe_is_v2(job) ? CERTAUTO__FE_ELB_V2 : CERTAUTO__FE_ELB, method,
@@ -117,7 +117,7 @@ certauto__verdict certauto__fe_busy(certauto_job *job, const certauto__exchange 
 		return certauto__fe_refused_at(job, x, object, doing);
 	if (n < 5)
 		ms = BUSY_MS << (n - 1);
-	certauto__waiting(job, object, 0, "the load balancer is busy with another change");
+	certauto__device_waiting(job, object, "the load balancer is busy with another change");
 	return certauto__again(job, ms);
 }
 

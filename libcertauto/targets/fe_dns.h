@@ -40,10 +40,10 @@ int certauto__fe_zone_find(const struct certauto__fe_zone **out, const certauto_
 /* At the end of a run: it may be another list by the next. */
 void certauto__fe_zones_forget(struct certauto__fe_dns *dns);
 
-/* One value of the TXT record set of a name in a zone: fe_record.c. Wanted as often as it was
- * said: it is gone when it was said as often that it is not. */
-int certauto__fe_record_want(const certauto_job *job, const char *zone, const char *name,
-	const char *value, certauto_error *err);
+/* One value of the TXT record set of a name in a zone: fe_record.c. Wanted as long as there is a
+ * job that has said so, and not the contrary since: JOIN; FAILED. */
+certauto__verdict certauto__fe_record_want(certauto_job *job, const char *zone, const char *name,
+	const char *value);
 /* PARKED until it is there, and in effect; then NEXT; FAILED. */
 certauto__verdict certauto__fe_record_there(certauto_job *job, const char *zone, const char *name,
 	const char *value);

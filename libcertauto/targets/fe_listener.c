@@ -74,7 +74,7 @@ static int see_place(certauto_job *job, const certauto__exchange *x, const char 
 	struct look look = {job, entry};
 
 	certauto__fact_set(job, ".refs", NULL);
-	return certauto__rest_rows(x, fields, listener_row, &look, NULL, err);
+	return certauto__rest_object(x, fields, listener_row, &look, err);
 }
 
 static certauto__verdict get_listener(certauto_job *job, certauto__exchange *x, const char *entry)
@@ -320,7 +320,9 @@ static int lost_name(certauto_job *job, char lost[256])
 certauto__verdict certauto__fe_shared_ask(certauto_job *job, certauto__exchange *x)
 {
 	const char *id = certauto__fact_own(job, ".id");
-	char lost[256], query[2 * CERTAUTO__FE_ID];
+	certauto__buffer query = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
+	certauto__verdict verdict;
+	char lost[256];
 	int rc;
 
 	if (id == NULL || certauto__fe_is_new(job))
@@ -331,9 +333,12 @@ certauto__verdict certauto__fe_shared_ask(certauto_job *job, certauto__exchange 
 		certauto__fact_set(job, ".wider", lost);
 		certauto__fact_set(job, ".users", NULL);
 	}
-	snprintf(query, sizeof(query), "%s=%s",
-		certauto__step_attempts(job) == 1 ? DEFAULT_REF : SNI_REFS, id);
-	return certauto__fe_elb(job, x, "GET", CERTAUTO__FE_LISTENERS, NULL, query);
+	certauto__fe_arg(
+		&query, certauto__step_attempts(job) == 1 ? DEFAULT_REF : SNI_REFS, id);
+	verdict = certauto__fe_elb(job, x, "GET", CERTAUTO__FE_LISTENERS, NULL,
+		certauto__buffer_text(&query));
+	certauto__buffer_free(&query);
+	return verdict;
 }
 
 enum { USER_ID, USER_NAME, USER_DEFAULT, USER_SNI };

@@ -48,17 +48,14 @@ static certauto__verdict zone_ask(certauto_job *job, certauto__exchange *x)
 
 /* ---- want ---- */
 
-static int want_call(certauto_job *job, certauto__exchange *x)
-{
-	return certauto__fe_record_want(job, zone_of(job), record_of(job), value_of(job),
-		&x->error);
-}
-
 /* A step of its own: whose request brings the value there is not told before, and from then on this
  * job's record must say that it is to be taken away. */
 static certauto__verdict want_ask(certauto_job *job, certauto__exchange *x)
 {
-	return certauto__planning(job) ? CERTAUTO__NEXT : certauto__ask_call(x, want_call);
+	(void)x;
+	if (certauto__planning(job))
+		return CERTAUTO__NEXT;
+	return certauto__fe_record_want(job, zone_of(job), record_of(job), value_of(job));
 }
 
 /* Also asked for without a run before it: then the zone is not known yet. */
@@ -76,14 +73,11 @@ static certauto__verdict want_undo(certauto_job *job, certauto__exchange *x)
 
 static certauto__verdict record_ask(certauto_job *job, certauto__exchange *x)
 {
-	certauto__buffer path = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
+	const char *const path[] = {"/zones/", zone_of(job), "/recordsets", NULL};
 
 	if (!certauto__planning(job))
 		return certauto__fe_record_there(job, zone_of(job), record_of(job), value_of(job));
-	certauto__buffer_printf(&path, "/zones/%s/recordsets", zone_of(job));
-	certauto__fe_call(job, x, CERTAUTO__FE_DNS, "POST", certauto__buffer_text(&path), NULL);
-	certauto__buffer_free(&path);
-	return CERTAUTO__SEND;
+	return certauto__fe_call_at(job, x, CERTAUTO__FE_DNS, "POST", path, NULL);
 }
 
 static const struct certauto__step present_steps[] = {

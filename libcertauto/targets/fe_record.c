@@ -25,6 +25,8 @@
 #define POLL_MAX_MS 2000
 #define BUSY_MAX_MS 5000
 #define PATIENCE_MS 120000
+#define HOLD_MS 3000           /* for the others that will go, too: a change may take as long */
+#define HOLD_POLL_MS 50
 #define UNDO_PATIENCE_MS (CERTAUTO__FE_UNDO_MS - 15000)
 
 enum phase { LIST, WRITE, WATCH };
@@ -43,7 +45,7 @@ struct certauto__fe_record {
 	struct certauto__fe_dns *dns;  /* borrowed: it owns this */
 	char zone[CERTAUTO__FE_ID];
 	char name[CERTAUTO__FE_NAME];  /* with its last dot */
-	certauto__list wanted;         /* values, each as often as it is */
+	certauto__list wanted;         /* values, each as often as there are jobs that want it */
 	certauto__list unwanted;       /* those to be taken away; not if they are wanted, too */
 	certauto__queue waiting;
 	uintptr_t serial;              /* of the job that is at it, or was */
@@ -166,6 +168,7 @@ struct reading {
 	const char *at;                /* "recordsets[].": in front of each path; "" */
 	struct set set;
 	int is_it, is_other;           /* the name is right; the type is not */
+	int came;                      /* one that is right has */
 };
 
 static int is_field(const struct reading *reading, const certauto__json_value *value,
@@ -209,6 +212,7 @@ static int reading_end(struct reading *reading)
 		set_clear(set);
 		*set = reading->set;
 		memset(&reading->set, 0, sizeof(reading->set));
+		reading->came = 1;
 	}
 	set_clear(&reading->set);
 	reading->is_it = reading->is_other = 0;
@@ -229,7 +233,7 @@ static int reading_cb(void *arg, const certauto__json_value *value)
 	return value->type == CERTAUTO__JSON_STRING ? reading_value(reading, value) : 0;
 }
 
-/* Into record->set; at: as in struct reading. */
+/* Into record->set; at: as in struct reading. 1: there was one. */
 static int set_read(struct certauto__fe_record *record, const certauto__exchange *x,
 	const char *at, certauto_error *err)
 {
@@ -242,7 +246,7 @@ static int set_read(struct certauto__fe_record *record, const certauto__exchange
 	rc = len == 0 ? 0 : certauto__json_read("record sets", data, len,
 		&certauto__json_limits_device, reading_cb, &reading, err);
 	set_clear(&reading.set);
-	return rc;
+	return rc < 0 ? rc : reading.came;
 }
 
 static int is_pending(const struct set *set)
@@ -255,17 +259,11 @@ static int is_pending(const struct set *set)
 static certauto__verdict set_call(certauto_job *job, certauto__exchange *x, const char *method,
 	const char *zone, const char *id, const char *query)
 {
-	certauto__buffer path = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
-	certauto__verdict verdict;
+	const char *const one[] = {"/zones/", zone, "/recordsets/", id, NULL},
+		*const all[] = {"/zones/", zone, "/recordsets", NULL};
 
-	certauto__buffer_printf(&path, "/zones/%s/recordsets%s%s", zone, *id != '\0' ? "/" : "",
-		id);
-	verdict = certauto__fe_call(job, x, CERTAUTO__FE_DNS, method,
-		certauto__buffer_text(&path), query);
-	if (path.rc < 0)
-		x->body.rc = path.rc; /* stops the sending */
-	certauto__buffer_free(&path);
-	return verdict;
+	return certauto__fe_call_at(
+		job, x, CERTAUTO__FE_DNS, method, *id != '\0' ? one : all, query);
 }
 
 static certauto__verdict list_ask(certauto_job *job, certauto__exchange *x,
@@ -485,16 +483,34 @@ static certauto__verdict write_read(certauto_job *job, certauto__exchange *x,
 		is_gone ? "removing the record set" : "writing the record set");
 }
 
+/* What is not told is not gone. */
+static certauto__verdict untold(certauto_job *job, const struct certauto__fe_record *record)
+{
+	certauto_error error = {0};
+
+	certauto__error_set(&error, CERTAUTO_EPROTO, record->name,
+		"waiting for the record set %s TXT: it is not in the answer", record->name);
+	certauto__device_sign(&error, certauto__fe_target(job));
+	certauto__error_advise(&error,
+		"see what answers in place of the cloud's DNS, a proxy or a maintenance page, and "
+		"run this again");
+	return certauto__fail_with(job, &error);
+}
+
 /* What is gone has no values. */
 static certauto__verdict watch_read(certauto_job *job, certauto__exchange *x,
 	struct certauto__fe_record *record)
 {
+	int rc = 1;
+
 	if (x->rc == 0 && x->status == 404)
 		set_clear(&record->set);
 	else if (x->rc < 0 || x->status >= 300)
 		return certauto__fe_refused(job, x, record->name, "waiting for the record set");
-	else if (set_read(record, x, "", certauto__job_error_of(job)) < 0)
-		return CERTAUTO__FAILED;
+	else
+		rc = set_read(record, x, "", certauto__job_error_of(job));
+	if (rc <= 0)
+		return rc < 0 ? CERTAUTO__FAILED : untold(job, record);
 	if (is_pending(&record->set))
 		return poll_again(job, record, WATCH);
 	if (is_right(record))
@@ -620,22 +636,81 @@ static certauto__verdict record_need(certauto_job *job, struct certauto__fe_reco
 	return certauto__park(job, &record->waiting);
 }
 
-int certauto__fe_record_want(const certauto_job *job, const char *zone, const char *name,
-	const char *value, certauto_error *err)
+/* What a job wants is its child's, so that it is given up with the job, however that ends: one that
+ * was left at once cannot say it, and is asked again when it is taken up. */
+struct claim {
+	struct certauto__fe_record *record; /* borrowed: its session is the child's peer */
+	certauto__buffer value;
+	int made;
+};
+
+static void claim_drop(struct claim *claim)
 {
+	if (claim->made)
+		(void)list_drop(&claim->record->wanted, claim->value.data);
+	claim->made = 0;
+}
+
+static void claim_free(void *env)
+{
+	struct claim *claim = env;
+
+	claim_drop(claim);
+	certauto__buffer_free(&claim->value);
+	certauto__free(claim);
+}
+
+static int claim_call(certauto_job *job, certauto__exchange *x)
+{
+	struct claim *claim = certauto__job_env(job);
+
+	if (certauto__list_add_text(&claim->record->wanted, claim->value.data) < 0)
+		return certauto__error_nomem(&x->error);
+	claim->made = 1;
+	while (list_drop(&claim->record->unwanted, claim->value.data))
+		;
+	return 0;
+}
+
+/* A call, for which the record is saved before. */
+static certauto__verdict claim_ask(certauto_job *job, certauto__exchange *x)
+{
+	(void)job;
+	return certauto__ask_call(x, claim_call);
+}
+
+static const struct certauto__step claim_steps[] = {
+	{.name = "claim", .ask = claim_ask},
+};
+
+static const struct certauto__table claim_table = {
+	.name = "fe-claim",
+	.steps = claim_steps,
+	.n_steps = 1,
+};
+
+certauto__verdict certauto__fe_record_want(certauto_job *job, const char *zone, const char *name,
+	const char *value)
+{
+	certauto_error *err = certauto__job_error_of(job);
 	struct certauto__fe_record *record = record_find(job, zone, name, err);
-	certauto__buffer text = CERTAUTO__BUFFER(TEXT_MAX);
-	int rc;
+	struct claim *claim;
 
 	if (record == NULL)
-		return err->code;
-	if ((rc = quote(&text, value)) == 0)
-		rc = certauto__list_add_text(&record->wanted, text.data);
-	if (rc == 0)
-		while (list_drop(&record->unwanted, text.data))
-			;
-	certauto__buffer_free(&text);
-	return rc == 0 ? 0 : certauto__error_nomem(err);
+		return CERTAUTO__FAILED;
+	if ((claim = certauto__alloc(sizeof(*claim))) == NULL) {
+		certauto__error_nomem(err);
+		return CERTAUTO__FAILED;
+	}
+	claim->record = record;
+	certauto__buffer_init(&claim->value, TEXT_MAX);
+	if (quote(&claim->value, value) < 0) {
+		certauto__error_nomem(err);
+		claim_free(claim);
+		return CERTAUTO__FAILED;
+	}
+	return certauto__child_start(job, &claim_table, "claim", claim, claim_free,
+		certauto__job_peer(job), 0) != NULL ? CERTAUTO__JOIN : CERTAUTO__FAILED;
 }
 
 certauto__verdict certauto__fe_record_there(certauto_job *job, const char *zone, const char *name,
@@ -661,13 +736,23 @@ certauto__verdict certauto__fe_record_there(certauto_job *job, const char *zone,
 /* Once: the job is asked again until it is gone. */
 static int leave(certauto_job *job, struct certauto__fe_record *record, const char *text)
 {
+	const certauto_job *child = certauto__child(job, &claim_table, 0);
+
 	if (certauto__fact_own(job, ".leaves") != NULL)
 		return 0;
 	certauto__fact_set(job, ".leaves", "yes");
 	certauto__fact_set(job, ".kept_by", NULL);
-	(void)list_drop(&record->wanted, text);
+	if (child != NULL)
+		claim_drop(certauto__job_env(child));
 	return certauto__list_has(&record->unwanted, text)
 		? 0 : certauto__list_add_text(&record->unwanted, text);
+}
+
+/* A name and its wildcard are through one shortly after the other. Were the first value taken away
+ * at once, the second would have to wait until that is in effect, and then as long again. */
+static int is_held(const certauto_job *job, const struct certauto__fe_record *record)
+{
+	return !record->running && record->wanted.n > 0 && certauto__step_age_ms(job) < HOLD_MS;
 }
 
 certauto__verdict certauto__fe_record_gone(certauto_job *job, const char *zone, const char *name,
@@ -685,10 +770,11 @@ certauto__verdict certauto__fe_record_gone(certauto_job *job, const char *zone, 
 		verdict = certauto__fail(job, rc, name, "%s", certauto_error_text(rc));
 	else if (certauto__list_has(&record->wanted, text.data)) /* another job's, too */
 		(void)list_drop(&record->unwanted, text.data);
-	else if (!record->known || certauto__list_has(&record->set.values, text.data))
-		verdict = record_need(job, record);
-	else
+	else if (record->known && !certauto__list_has(&record->set.values, text.data))
 		(void)list_drop(&record->unwanted, text.data);
+	else
+		verdict = is_held(job, record) ? certauto__again(job, HOLD_POLL_MS)
+					       : record_need(job, record);
 	certauto__buffer_free(&text);
 	return verdict;
 }

@@ -338,6 +338,16 @@ static void take(char *out, size_t size, const certauto__json_value *value)
 		memcpy(out, value->text, value->len + 1);
 }
 
+/* It becomes part of paths, and a header. */
+static void project_take(struct session *session, const char *id)
+{
+	size_t len = strlen(id);
+
+	if (len < CERTAUTO__FE_ID && id[strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ-_")] == '\0')
+		memcpy(session->project, id, len + 1);
+}
+
 static int described_cb(void *arg, const certauto__json_value *value)
 {
 	struct described *described = arg;
@@ -360,7 +370,7 @@ static int described_cb(void *arg, const certauto__json_value *value)
 	else if (certauto__json_is(value, "token.catalog[].endpoints[].url"))
 		take(described->url, sizeof(described->url), value);
 	else if (certauto__json_is(value, "token.project.id"))
-		take(described->session->project, CERTAUTO__FE_ID, value);
+		project_take(described->session, value->text);
 	else if (certauto__json_is(value, "token.issued_at"))
 		described->issued_at = certauto__clock_parse_rfc3339(value->text);
 	else if (certauto__json_is(value, "token.expires_at"))
@@ -484,9 +494,8 @@ static int project_row(void *arg, const char *const *values)
 {
 	struct session *session = arg;
 
-	if (certauto__text_equal(values[1], project_name(session->target)) && values[0] != NULL &&
-		strlen(values[0]) < CERTAUTO__FE_ID)
-		memcpy(session->project, values[0], strlen(values[0]) + 1);
+	if (certauto__text_equal(values[1], project_name(session->target)) && values[0] != NULL)
+		project_take(session, values[0]);
 	return 0;
 }
 
@@ -659,6 +668,8 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	struct session *session = session_of(job);
 	int own = is_own(job);
 
+	if (!own)
+		certauto__gate_warn(job, &session->gate, session->target);
 	if (!own && session->gate.ready && is_over(session))
 		session_drop(session);
 	if (!own && !session->gate.ready)
@@ -714,8 +725,10 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 {
 	certauto__judgement judgement = certauto__judge_http(job, x);
 
-	if (x->rc < 0)
+	if (x->rc < 0) {
+		certauto__device_silence(job, x, session_of(job)->target);
 		return judgement;
+	}
 	if (judgement != CERTAUTO__OK)
 		return judge_no(job, x, judgement);
 	if (!is_own(job))

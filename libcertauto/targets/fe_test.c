@@ -6,7 +6,6 @@
 #include "targets/fe.h"
 #include "targets/device.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
@@ -61,13 +60,13 @@ static int zone_each(certauto_job *job)
 static certauto__verdict zone_ask(certauto_job *job, certauto__exchange *x)
 {
 	const certauto__list *told = certauto__option_list(target_of(job), "zone_id");
-	char path[CERTAUTO__FE_ID + 16] = "/zones";
+	const char *path[] = {"/zones/", NULL, NULL};
 
-	if (told->n > 0)
-		(void)snprintf(path, sizeof(path), "/zones/%s",
-			told->items[certauto__index(job)]);
-	return certauto__fe_call(job, x, CERTAUTO__FE_DNS, "GET", path,
-		told->n > 0 ? NULL : "type=public&limit=500");
+	if (told->n == 0)
+		return certauto__fe_call(
+			job, x, CERTAUTO__FE_DNS, "GET", "/zones", "type=public&limit=500");
+	path[1] = told->items[certauto__index(job)];
+	return certauto__fe_call_at(job, x, CERTAUTO__FE_DNS, "GET", path, NULL);
 }
 
 static int zone_row(void *arg, const char *const *values)
@@ -94,7 +93,7 @@ static certauto__verdict zone_read(certauto_job *job, certauto__exchange *x)
 	if (is_no(x))
 		return no_right(job, x, is_told ? "dns:zone:get" : "dns:zone:list", "zones",
 			"looking for public zones");
-	rc = is_told ? certauto__rest_rows(x, fields, zone_row, job, NULL, err)
+	rc = is_told ? certauto__rest_object(x, fields, zone_row, job, err)
 		     : certauto__fe_rows(x, "zones", fields, zone_row, job, marker, err);
 	return rc < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
@@ -121,12 +120,11 @@ static certauto__verdict zones_ask(certauto_job *job, certauto__exchange *x)
 static certauto__verdict sets_ask(certauto_job *job, certauto__exchange *x)
 {
 	const char *zone = certauto__fact_own(job, ".zone");
-	char path[CERTAUTO__FE_ID + 32];
+	const char *const path[] = {"/zones/", zone, "/recordsets", NULL};
 
 	if (zone == NULL)
 		return CERTAUTO__NEXT;
-	(void)snprintf(path, sizeof(path), "/zones/%s/recordsets", zone);
-	return certauto__fe_call(job, x, CERTAUTO__FE_DNS, "GET", path, "type=TXT&limit=1");
+	return certauto__fe_call_at(job, x, CERTAUTO__FE_DNS, "GET", path, "type=TXT&limit=1");
 }
 
 static certauto__verdict sets_read(certauto_job *job, certauto__exchange *x)
@@ -187,10 +185,9 @@ static const char *listener_id(const certauto_job *job)
 
 static certauto__verdict listener_ask(certauto_job *job, certauto__exchange *x)
 {
-	char path[CERTAUTO__FE_ID + 16];
+	const char *const path[] = {"/listeners/", listener_id(job), NULL};
 
-	(void)snprintf(path, sizeof(path), "/listeners/%s", listener_id(job));
-	return certauto__fe_call(job, x, elb_of(job), "GET", path, NULL);
+	return certauto__fe_call_at(job, x, elb_of(job), "GET", path, NULL);
 }
 
 static int listener_row(void *arg, const char *const *values)
@@ -225,7 +222,7 @@ static certauto__verdict listener_read(certauto_job *job, certauto__exchange *x)
 	if (is_no(x))
 		return no_right(job, x, "elb:listeners:get", listener_id(job),
 			"looking at the listener");
-	if (certauto__rest_rows(x, fields, listener_row, job, NULL,
+	if (certauto__rest_object(x, fields, listener_row, job,
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	protocol = certauto__fact_own(job, ".protocol");
@@ -237,12 +234,11 @@ static certauto__verdict listener_read(certauto_job *job, certauto__exchange *x)
 static certauto__verdict balancer_ask(certauto_job *job, certauto__exchange *x)
 {
 	const char *id = certauto__fact_own(job, ".balancer");
-	char path[2 * CERTAUTO__FE_ID];
+	const char *const path[] = {"/loadbalancers/", id, NULL};
 
 	if (id == NULL || strlen(id) >= CERTAUTO__FE_ID || strchr(id, ',') != NULL)
 		return CERTAUTO__NEXT;
-	(void)snprintf(path, sizeof(path), "/loadbalancers/%s", id);
-	return certauto__fe_call(job, x, elb_of(job), "GET", path, NULL);
+	return certauto__fe_call_at(job, x, elb_of(job), "GET", path, NULL);
 }
 
 static certauto__verdict balancer_read(certauto_job *job, certauto__exchange *x)
@@ -274,7 +270,7 @@ static certauto__verdict quota_read(certauto_job *job, certauto__exchange *x)
 
 	if (is_no(x))
 		return no_right(job, x, "elb:quotas:list", "quotas", "looking at quotas");
-	return certauto__rest_rows(x, fields, quota_row, job, NULL,
+	return certauto__rest_object(x, fields, quota_row, job,
 		certauto__job_error_of(job)) < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
 }
 

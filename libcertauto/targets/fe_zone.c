@@ -12,7 +12,7 @@
 
 #include "core/memory.h"
 
-#define ZONES_MAX 20000
+#define PAGES_MAX 40 /* of 500 */
 
 /* ---- names ---- */
 
@@ -59,19 +59,18 @@ static certauto__verdict list_ask(certauto_job *job, certauto__exchange *x)
 	const certauto__list *told = told_of(job);
 	certauto__buffer text = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX);
 	struct certauto__fe_dns *dns = certauto__job_env(job);
+	const char *path[] = {"/zones/", NULL, NULL};
 	certauto__verdict verdict;
 
 	if (told->n > 0) {
-		certauto__buffer_printf(&text, "/zones/%s", told->items[certauto__index(job)]);
-		verdict = certauto__fe_call(job, x, CERTAUTO__FE_DNS, "GET",
-			certauto__buffer_text(&text), NULL);
-	} else {
-		certauto__buffer_text_add(&text, "type=public&limit=500");
-		if (dns->marker[0] != '\0')
-			certauto__fe_arg(&text, "marker", dns->marker);
-		verdict = certauto__fe_call(job, x, CERTAUTO__FE_DNS, "GET", "/zones",
-			certauto__buffer_text(&text));
+		path[1] = told->items[certauto__index(job)];
+		return certauto__fe_call_at(job, x, CERTAUTO__FE_DNS, "GET", path, NULL);
 	}
+	certauto__buffer_text_add(&text, "type=public&limit=500");
+	if (dns->marker[0] != '\0')
+		certauto__fe_arg(&text, "marker", dns->marker);
+	verdict = certauto__fe_call(
+		job, x, CERTAUTO__FE_DNS, "GET", "/zones", certauto__buffer_text(&text));
 	certauto__buffer_free(&text);
 	return verdict;
 }
@@ -107,6 +106,18 @@ static certauto__verdict missing(certauto_job *job, const certauto__exchange *x)
 	return certauto__fail_with(job, &error);
 }
 
+/* The one that is the right one may be among those that were not told. */
+static certauto__verdict endless(certauto_job *job)
+{
+	certauto_error error = {0};
+
+	certauto__error_set(&error, CERTAUTO_EPROTO, "zones",
+		"the list of public zones has no end: %d pages of them came", PAGES_MAX);
+	certauto__device_sign(&error, certauto__fe_target(job));
+	certauto__error_advise(&error, "set zone_id");
+	return certauto__fail_with(job, &error);
+}
+
 static certauto__verdict list_read(certauto_job *job, certauto__exchange *x)
 {
 	static const char *const fields[] = {"id", "name", "zone_type", NULL};
@@ -119,12 +130,13 @@ static certauto__verdict list_read(certauto_job *job, certauto__exchange *x)
 	if (x->rc < 0 || x->status >= 300)
 		return certauto__fe_refused(job, x, "zones", "asking for the public zones");
 	dns->marker[0] = '\0';
-	rc = is_told ? certauto__rest_rows(x, fields, zone_row, dns, NULL, err)
+	rc = is_told ? certauto__rest_object(x, fields, zone_row, dns, err)
 		     : certauto__fe_rows(x, "zones", fields, zone_row, dns, dns->marker, err);
 	if (rc < 0)
 		return CERTAUTO__FAILED;
-	return dns->marker[0] != '\0' && certauto__step_attempts(job) < ZONES_MAX / 500
-		? certauto__again(job, 0) : CERTAUTO__NEXT;
+	if (dns->marker[0] == '\0')
+		return CERTAUTO__NEXT;
+	return certauto__step_attempts(job) < PAGES_MAX ? certauto__again(job, 0) : endless(job);
 }
 
 static const struct certauto__step zones_steps[] = {

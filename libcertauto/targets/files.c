@@ -312,14 +312,24 @@ static int files_check(certauto_target *target, certauto_error *err)
 	return group != NULL ? group_find(target, group, &gid, err) : 0;
 }
 
+int certauto__pemfiles_told(const certauto_target *target, const char *option, certauto_error *err)
+{
+	if (err != NULL && err->code == CERTAUTO_ENOTFOUND && err->advice == NULL)
+		certauto__error_advise(
+			err, "make that folder, or correct the option \"%s\"", option);
+	return certauto__error_prefix(err, "%s: option \"%s\"", target->label, option);
+}
+
 int certauto__pemfiles_open(struct certauto__folder *out, const certauto_target *target,
 	const char *option, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = certauto__folder_open(out, certauto__option_text(target, option), err)) < 0 ||
-		(rc = certauto__folder_check_private(out, err)) < 0)
-		certauto__folder_close(out);
+	if ((rc = certauto__folder_open(out, certauto__option_text(target, option), err)) == 0 &&
+		(rc = certauto__folder_check_private(out, err)) == 0)
+		return 0;
+	certauto__pemfiles_told(target, option, err);
+	certauto__folder_close(out);
 	return rc;
 }
 
@@ -370,11 +380,14 @@ static certauto__verdict folders_ask(certauto_job *job, certauto__exchange *x)
 	(void)x;
 	if ((rc = private_folder_test(target, "directory", &error)) == 0)
 		rc = private_folder_test(target, "alpn_directory", &error);
-	if (rc == 0 && webroot != NULL &&
-		(rc = certauto__folder_open(&folder, webroot, &error)) == 0 &&
-		(rc = faccessat(folder.fd, ".", W_OK | X_OK, AT_EACCESS)) < 0)
-		rc = certauto__error_set(&error, CERTAUTO_EPERM, webroot, "no right to write in %s",
-			webroot);
+	if (rc == 0 && webroot != NULL) {
+		if ((rc = certauto__folder_open(&folder, webroot, &error)) == 0 &&
+			faccessat(folder.fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+			rc = certauto__error_set(&error, CERTAUTO_EPERM, webroot,
+				"no right to write in %s", webroot);
+		if (rc < 0)
+			certauto__pemfiles_told(target, "webroot", &error);
+	}
 	certauto__folder_close(&folder);
 	return rc < 0 ? certauto__fail_with(job, &error) : CERTAUTO__NEXT;
 }

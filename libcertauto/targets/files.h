@@ -61,6 +61,8 @@ int certauto__pemfiles_content(certauto__buffer *out, const struct certauto__dep
 /* Mode and group of it. EINVAL: no such group. */
 int certauto__pemfiles_access(struct certauto__access *out, const certauto_target *target,
 	enum certauto__pemfiles_role role, certauto_error *err);
+/* Says of an error that it is about what an option of target names; returns its code. */
+int certauto__pemfiles_told(const certauto_target *target, const char *option, certauto_error *err);
 /* The folder an option names, checked to be one that keys may be put into. */
 int certauto__pemfiles_open(struct certauto__folder *out, const certauto_target *target,
 	const char *option, certauto_error *err);

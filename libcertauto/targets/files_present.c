@@ -52,7 +52,9 @@ static int open_place(struct certauto__folder *out, const certauto_job *job, int
 
 	if (is_alpn(job))
 		return certauto__pemfiles_open(out, target, "alpn_directory", err);
-	return open_challenges(out, certauto__option_text(target, "webroot"), make, err);
+	if (open_challenges(out, certauto__option_text(target, "webroot"), make, err) == 0)
+		return 0;
+	return certauto__pemfiles_told(target, "webroot", err);
 }
 
 /* What the file is called: nothing that could be a path. 0 = there is no such name. */

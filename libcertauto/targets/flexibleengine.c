@@ -110,26 +110,6 @@ static int wrong(const certauto_target *target, const char *name, const char *wh
 		target->label, name, what);
 }
 
-/* Secrets do not go over a line that anybody can read, unless somebody said so. */
-static int check_url(const certauto_target *target, const char *name, certauto_error *err)
-{
-	const char *url = certauto__option_text(target, name);
-	int rc;
-
-	if (url == NULL)
-		return 0;
-	if ((rc = certauto__url_check_configured(url, 1, err)) < 0) {
-		certauto__error_prefix(err, "%s: option \"%s\"", target->label, name);
-		return rc;
-	}
-	if (!certauto__text_starts(url, "http:") || certauto__option_flag(target, "insecure"))
-		return 0;
-	wrong(target, name, "is http://: everybody on the way could read what is secret", err);
-	return certauto__error_advise(err,
-		"write https://; or, for a test, set insecure, and allow_key_over_insecure to send "
-		"keys too");
-}
-
 static int check_urls(const certauto_target *target, certauto_error *err)
 {
 	static const char *const names[] = {"iam_url", "dns_url", "elb_url", "elb_v2_url"};
@@ -137,7 +117,7 @@ static int check_urls(const certauto_target *target, certauto_error *err)
 	size_t i;
 
 	for (i = 0; rc == 0 && i < sizeof(names) / sizeof(names[0]); i++)
-		rc = check_url(target, names[i], err);
+		rc = certauto__device_check_url(target, names[i], err);
 	return rc;
 }
 
@@ -269,11 +249,30 @@ static int fe_check(certauto_target *target, certauto_error *err)
 		certauto__option_text(target, "prefix"), PREFIX_MAX, "", err);
 }
 
+static int fe_fits(const certauto_target *target, size_t n_keys, int sends, certauto_error *err)
+{
+	const certauto__list *listeners = certauto__option_list(target, "listener");
+	size_t i;
+
+	for (i = 0; n_keys > 1 && i < listeners->n; i++) {
+		if (certauto__text_starts(listeners->items[i], "sni:"))
+			continue;
+		wrong(target, "listener",
+			"names one that has one default certificate, and this one has several keys",
+			err);
+		return certauto__error_advise(err,
+			"write sni: before the listener's id: for SNI both kinds of keys are "
+			"served; or give the certificate one key");
+	}
+	return certauto__device_fits(target, n_keys, sends, err);
+}
+
 const struct certauto__target_row certauto__target_flexibleengine = {
 	.name = "flexibleengine",
 	.caps = CERTAUTO_TARGET_DNS01 | CERTAUTO_TARGET_DEPLOY,
 	.options = fe_options,
 	.check = fe_check,
+	.fits = fe_fits,
 	.peer = certauto__fe_peer,
 	.present = &certauto__fe_present,
 	.deploy = &certauto__fe_deploy,

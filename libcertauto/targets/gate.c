@@ -31,6 +31,21 @@ certauto__verdict certauto__gate_need(certauto_job *job, struct certauto__gate *
 	return certauto__park(job, &gate->waiting);
 }
 
+void certauto__gate_warn(certauto_job *job, struct certauto__gate *gate,
+	const certauto_target *target)
+{
+	const char *url = certauto__option_text(target, "url");
+
+	if (gate->warned || !certauto__option_flag(target, "insecure") ||
+		certauto__option_text(target, "pin") != NULL) /* nobody else has that key */
+		return;
+	gate->warned = 1;
+	certauto__warn(job, target->label,
+		"%s: insecure: whoever answers at %s is believed, and learns what is sent there; "
+		"give its CA as ca_file, or its key as pin",
+		target->label, url != NULL ? url : "its URLs");
+}
+
 void certauto__gate_opened(const certauto_job *job, struct certauto__gate *gate)
 {
 	const certauto_error *error = certauto_job_error(job);
@@ -66,5 +81,5 @@ int certauto__gate_vain(struct certauto__gate *gate)
 void certauto__gate_forget(struct certauto__gate *gate)
 {
 	certauto__error_clear(&gate->refused);
-	gate->vain = 0;
+	gate->vain = gate->warned = 0;
 }

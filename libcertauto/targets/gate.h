@@ -6,7 +6,7 @@
  * version it is. One silent job does it for all comers, who are parked until it has ended. What was
  * refused is not tried again in a run: accounts get locked for that. */
 
-#include "jobs/job.h"
+#include "jobs/target.h"
 
 struct certauto__gate {
 	uintptr_t serial;              /* counts openings, and what else makes a call another one:
@@ -18,6 +18,7 @@ struct certauto__gate {
 	int vain;                      /* openings in a row after which none has */
 	certauto__queue waiting;
 	certauto_error refused;        /* it was: for the rest of the run; code 0: not */
+	int warned;                    /* certauto__gate_warn(), in this run */
 };
 
 /* Parks job, which asks again when it goes on, and has start's job open the gate if none does; or
@@ -25,6 +26,10 @@ struct certauto__gate {
  * certauto__gate_opened(). */
 certauto__verdict certauto__gate_need(certauto_job *job, struct certauto__gate *gate,
 	const struct certauto__start *start);
+/* Once in a run, by the first job that comes: that it is not verified who target is, if its options
+ * say so. */
+void certauto__gate_warn(certauto_job *job, struct certauto__gate *gate,
+	const certauto_target *target);
 /* The end of start's job; gate: the ended_arg if start has no ended of its own. */
 void certauto__gate_opened(const certauto_job *job, struct certauto__gate *gate);
 /* With a copy of error. */

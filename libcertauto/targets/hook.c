@@ -43,7 +43,7 @@ static const struct certauto__option hook_options[] = {
 	{.name = "environment",
 		.type = CERTAUTO__OPTION_LIST,
 		.help = "variables the programs are given: NAME=VALUE, or NAME with the value it "
-			"has where certauto runs"},
+			"has where certauto runs; on a command line NAME only"},
 	{.name = "acme_sh",
 		.type = CERTAUTO__OPTION_PATH,
 		.help = "acme.sh itself, whose functions its hooks call; without it they have "
@@ -227,6 +227,21 @@ int certauto__hook_ready(const certauto_target *target, certauto_error *err)
 	return rc == 0 && acme_sh != NULL ? path_ready(target, acme_sh, 1, err) : rc;
 }
 
+/* It may be set where certauto runs at other times: from a timer, by hand. */
+static void warn_environment(certauto_job *job, const certauto_target *target)
+{
+	const certauto__list *environment = certauto__option_list(target, "environment");
+	size_t i, len;
+
+	for (i = 0; i < environment->n; i++) {
+		if (certauto__hook_variable(environment->items[i], &len) == NULL)
+			certauto__warn(job, target->label,
+				"%s: option \"environment\": %.*s is not set where certauto runs: "
+				"the programs are not given it",
+				target->label, (int)len, environment->items[i]);
+	}
+}
+
 static certauto__verdict programs_ask(certauto_job *job, certauto__exchange *x)
 {
 	const certauto_target *target = certauto__job_env(job);
@@ -235,6 +250,7 @@ static certauto__verdict programs_ask(certauto_job *job, certauto__exchange *x)
 	int rc;
 
 	(void)x;
+	warn_environment(job, target);
 	if ((rc = certauto__hook_ready(target, err)) == 0 &&
 		certauto__option_text(target, "folder") != NULL)
 		rc = certauto__pemfiles_open(&folder, target, "folder", err);

@@ -177,7 +177,7 @@ static int netscaler_check(certauto_target *target, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = certauto__device_check_url(target, err)) < 0 ||
+	if ((rc = certauto__device_check_url(target, "url", err)) < 0 ||
 		(rc = check_word(target, "auth", "session,headers", err)) < 0 ||
 		(rc = check_word(target, "vserver_type", "lb,cs,vpn,global", err)) < 0 ||
 		(rc = check_word(target, "challenge_mode", "policy,stateless", err)) < 0 ||
@@ -192,11 +192,22 @@ static int netscaler_check(certauto_target *target, certauto_error *err)
 	return check_together(target, err);
 }
 
+static int netscaler_fits(const certauto_target *target, size_t n_keys, int sends,
+	certauto_error *err)
+{
+	if (n_keys > 1 && certauto__option_is_set(target, "certkey"))
+		return certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: option \"certkey\" names one pair, and the certificate has %zu keys",
+			target->label, n_keys);
+	return certauto__device_fits(target, n_keys, sends, err);
+}
+
 const struct certauto__target_row certauto__target_netscaler = {
 	.name = "netscaler",
 	.caps = CERTAUTO_TARGET_HTTP01 | CERTAUTO_TARGET_DEPLOY | CERTAUTO_TARGET_CSR,
 	.options = netscaler_options,
 	.check = netscaler_check,
+	.fits = netscaler_fits,
 	.peer = certauto__netscaler_peer,
 	.present = &certauto__netscaler_present,
 	.deploy = &certauto__netscaler_deploy,

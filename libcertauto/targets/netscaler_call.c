@@ -8,8 +8,10 @@
 
 #include "json/reader.h"
 #include "targets/device.h"
+#include "targets/rest.h"
 
 #define FIELDS_MAX 16
+#define WORDS_MAX 4096 /* of a refusal: more is not looked at */
 #define VALUES_MAX (8 * 1024 * 1024) /* text of one object: a file's content is one */
 
 /* ---- asking ---- */
@@ -99,7 +101,7 @@ struct answer {
 	int64_t code;
 	int rc;                  /* CERTAUTO_ENOMEM: it is not known */
 	int warning;             /* it was done all the same */
-	certauto__buffer words;  /* fit to be shown */
+	certauto__buffer words;  /* as they came */
 };
 
 static int answer_cb(void *arg, const certauto__json_value *value)
@@ -115,7 +117,8 @@ static int answer_cb(void *arg, const certauto__json_value *value)
 	if (certauto__json_is(value, "severity"))
 		answer->warning = strcmp(value->text, "WARNING") == 0;
 	else if (certauto__json_is(value, "message") && answer->words.len == 0)
-		certauto__text_escape(&answer->words, value->text, value->len);
+		certauto__buffer_add(&answer->words, value->text,
+			value->len < WORDS_MAX ? value->len : WORDS_MAX);
 	return 0;
 }
 
@@ -152,7 +155,8 @@ static void answer_read(struct answer *answer, const certauto__exchange *x)
 	size_t len;
 
 	memset(answer, 0, sizeof(*answer));
-	certauto__buffer_init(&answer->words, 4 * CERTAUTO__SHOWN_MAX);
+	certauto__buffer_init(&answer->words, WORDS_MAX);
+	answer->words.secret = 1;
 	data = certauto__exchange_answer(x, &len);
 	if (len > 0)
 		rc = certauto__json_read(certauto__buffer_text(&x->url), data, len,
@@ -250,6 +254,18 @@ static const struct meaning *meaning_of(int64_t code)
 	return &other;
 }
 
+static void words_show(struct answer *answer, const certauto_target *target)
+{
+	certauto__buffer shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX);
+
+	certauto__rest_hide(&answer->words, target);
+	if (certauto__text_escape(&shown, certauto__buffer_text(&answer->words),
+		    answer->words.len) < 0)
+		answer->rc = CERTAUTO_ENOMEM;
+	certauto__buffer_free(&answer->words);
+	answer->words = shown;
+}
+
 int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing)
 {
@@ -258,11 +274,10 @@ int certauto__netscaler_tell(certauto_error *err, const certauto__exchange *x,
 	int rc;
 
 	certauto__error_clear(err);
-	if (x->rc < 0) {
-		certauto__error_copy(err, &x->error);
-		return certauto__error_prefix(err, "%s", doing);
-	}
+	if (x->rc < 0)
+		return certauto__device_silent(err, x, target, doing);
 	answer_read(&answer, x);
+	words_show(&answer, target);
 	meaning = meaning_of(answer.code);
 	rc = x->status >= 200 && x->status < 300 && answer.code < 0 ? CERTAUTO_EPROTO : meaning->rc;
 	/* A yes that is told of as a no was not read the first time, for want of memory. */

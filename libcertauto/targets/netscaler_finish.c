@@ -4,6 +4,7 @@
  * can ask for them, the old files go. What cannot be removed is told, and is no reason to fail. */
 
 #include "targets/netscaler_deploy.h"
+#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -352,7 +353,7 @@ static certauto__verdict sync_read(certauto_job *job, certauto__exchange *x)
 		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (sync.busy && certauto__step_age_ms(job) < patience) {
-		certauto__waiting(job, label, 0, "waiting for the secondary node");
+		certauto__device_waiting(job, label, "waiting for the secondary node");
 		return certauto__again(job, delay < SYNC_DELAY_MAX_MS ? delay : SYNC_DELAY_MAX_MS);
 	}
 	if (sync.busy)

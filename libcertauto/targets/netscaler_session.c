@@ -67,10 +67,7 @@ static void own_error(const certauto_job *job, const certauto__exchange *x, cons
 {
 	const certauto_target *target = session_of(job)->target;
 
-	if (x->rc < 0)
-		certauto__error_copy(error, &x->error);
-	else
-		certauto__netscaler_tell(error, x, target, target->label, doing);
+	certauto__netscaler_tell(error, x, target, target->label, doing);
 }
 
 static int is_among(int code, const short *codes, size_t n)
@@ -447,6 +444,7 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	const certauto__secret *token = session->token;
 
 	if (!is_own(job)) {
+		certauto__gate_warn(job, &session->gate, target);
 		if (!session->gate.ready)
 			return session_need(job, session);
 		x->dress_arg = (const void *)session->gate.serial;
@@ -482,14 +480,18 @@ static void node_doubt(struct session *session, const certauto_job *job)
 	session_drop(session);
 }
 
+/* Whose the errors of a job are. */
+static const certauto_target *told_of(const certauto_job *job)
+{
+	return is_own(job) ? session_of(job)->target : certauto__netscaler_target(job);
+}
+
 static void judge_tell(const certauto_job *job, certauto__exchange *x)
 {
-	const certauto_target *target =
-		is_own(job) ? session_of(job)->target : certauto__netscaler_target(job);
 	certauto__buffer doing = CERTAUTO__BUFFER(CERTAUTO__HTTP_URL_MAX + 16);
 
 	certauto__buffer_printf(&doing, "%s %s", x->method, certauto__buffer_text(&x->url));
-	certauto__netscaler_tell(&x->error, x, target, certauto__buffer_text(&x->url),
+	certauto__netscaler_tell(&x->error, x, told_of(job), certauto__buffer_text(&x->url),
 		certauto__buffer_text(&doing));
 	certauto__buffer_free(&doing);
 }
@@ -556,6 +558,7 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 	int code;
 
 	if (x->rc < 0) {
+		certauto__device_silence(job, x, told_of(job));
 		node_doubt(session_of(job), job);
 		return judgement;
 	}

@@ -169,6 +169,29 @@ static int check_addresses(const certauto_target *target, certauto_error *err)
 	return 0;
 }
 
+/* As clients see it: one certificate, whatever the type of its key. */
+static int nsx_fits(const certauto_target *target, size_t n_keys, int sends, certauto_error *err)
+{
+	const certauto__list *servers = certauto__option_list(target, "virtual_server");
+	int shows_one = !certauto__nsx_is_lb(target), rc;
+	size_t i;
+
+	for (i = 0; i < servers->n; i++)
+		shows_one |= !certauto__text_starts(servers->items[i], "sni:");
+	if (n_keys > 1 && shows_one) {
+		certauto__error_set(err, CERTAUTO_EINVAL, target->label,
+			"%s: %s one certificate, and this one has %zu, by its keys: each would "
+			"take the place of the other",
+			target->label, certauto__nsx_is_lb(target)
+				? "a virtual server has by default" : "managers present", n_keys);
+		return certauto__error_advise(err,
+			"have the certificate made with one type of key");
+	}
+	if ((rc = certauto__nsx_check_root(target, err)) < 0)
+		return rc;
+	return certauto__device_fits(target, n_keys, sends, err);
+}
+
 static int nsx_check(certauto_target *target, certauto_error *err);
 
 /* Virtual servers have a life of their own: another table of steps, and nobody restarts. */
@@ -177,6 +200,7 @@ static const struct certauto__target_row nsx_lb_row = {
 	.caps = CERTAUTO_TARGET_DEPLOY,
 	.options = nsx_options,
 	.check = nsx_check,
+	.fits = nsx_fits,
 	.peer = certauto__nsx_peer,
 	.deploy = &certauto__nsx_lb,
 	.test = &certauto__nsx_test,
@@ -189,7 +213,7 @@ static int nsx_check(certauto_target *target, certauto_error *err)
 {
 	int rc;
 
-	if ((rc = certauto__device_check_url(target, err)) < 0 ||
+	if ((rc = certauto__device_check_url(target, "url", err)) < 0 ||
 		(rc = check_words(target, err)) < 0 || (rc = check_login(target, err)) < 0 ||
 		(rc = check_servers(target, err)) < 0 || (rc = check_addresses(target, err)) < 0)
 		return rc;
@@ -204,6 +228,7 @@ const struct certauto__target_row certauto__target_nsx = {
 	.caps = CERTAUTO_TARGET_DEPLOY | CERTAUTO_TARGET_CSR,
 	.options = nsx_options,
 	.check = nsx_check,
+	.fits = nsx_fits,
 	.peer = certauto__nsx_peer,
 	.deploy = &certauto__nsx_deploy,
 	.csr = &certauto__nsx_csr,

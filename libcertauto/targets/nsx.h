@@ -69,6 +69,19 @@ certauto__verdict certauto__nsx_gone(certauto_job *job, certauto__exchange *x);
 int certauto__nsx_rows(const certauto__exchange *x, const char *const *fields,
 	certauto__rest_row_cb cb, void *arg, char **cursor_out, certauto_error *err);
 
+/* The option root_file is a file with certificates, or not set: nsx_preflight.c. CERTAUTO_ECONFIG,
+ * ECERT. */
+int certauto__nsx_check_root(const certauto_target *target, certauto_error *err);
+
+/* ---- managers: nsx_nodes.c ---- */
+
+/* Of the cluster's object: its managers. */
+extern const char *const certauto__nsx_node_fields[];
+/* 1: one of them is what an item of the option nodes says. row: those fields. */
+int certauto__nsx_has_node(const char *const *row, const char *item);
+#define CERTAUTO__NSX_NODES_ADVICE \
+	"name managers by address, FQDN or name, as GET /api/v1/cluster tells them"
+
 /* ---- names: nsx_names.c ---- */
 
 const certauto_target *certauto__nsx_target(const certauto_job *job);
@@ -99,6 +112,10 @@ struct certauto__nsx_right {
 extern const struct certauto__nsx_right certauto__nsx_rights[];
 /* CERTAUTO__NSX_* of a target; legacy: -1 = as far as the options tell. */
 int certauto__nsx_uses(const certauto_target *target, int legacy);
+/* 1: what only managers before 3.2 want is in a role apart, the name prefix and this: which version
+ * they are is not told by the options. */
+#define CERTAUTO__NSX_LEGACY_ROLE "-legacy"
+int certauto__nsx_has_legacy_role(const certauto_target *target);
 int certauto__nsx_recipe(const certauto_target *target, certauto__buffer *out, certauto_error *err);
 
 #endif

@@ -16,6 +16,7 @@
 #define CRL_MS 60000       /* managers fetch the CRLs of a new certificate */
 #define UNSURE_MS 3000     /* after that, what was not answered is asked for again */
 #define CHAIN_MAX ((size_t)256 << 10)
+#define VALIDATE_MAX 4096  /* of the words of a validation: more is not looked at */
 
 static const struct certauto__deployment *deployment_of(const certauto_job *job)
 {
@@ -245,6 +246,9 @@ certauto__verdict certauto__nsx_import_read(certauto_job *job, certauto__exchang
 	if (certauto__fact_own(job, "id") != NULL) {
 		certauto__fact_set(job, ".cursor", NULL);
 		certauto__save_now(job);
+		certauto__progress(job, own_name(job), "%s: imported as %s (id %s)",
+			deployment_of(job)->target->label, own_name(job),
+			certauto__fact_own(job, "id"));
 		return CERTAUTO__NEXT;
 	}
 	if (is_looking(job)) {
@@ -333,13 +337,17 @@ certauto__verdict certauto__nsx_validate_ask(certauto_job *job, certauto__exchan
 static int validate_row(void *arg, const char *const *row)
 {
 	certauto_job *job = arg;
-	certauto__buffer words = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX);
+	certauto__buffer words = CERTAUTO__BUFFER(VALIDATE_MAX),
+		shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX);
 
+	words.secret = 1;
+	certauto__buffer_printf(&words, "%.*s", VALIDATE_MAX, row[1] != NULL ? row[1] : "");
+	certauto__rest_hide(&words, certauto__nsx_target(job));
+	certauto__text_escape(&shown, certauto__buffer_text(&words), words.len);
 	certauto__fact_set(job, ".status", row[0]);
-	if (row[1] != NULL)
-		certauto__text_escape(&words, row[1], strlen(row[1]));
-	certauto__fact_set(job, ".words", certauto__buffer_text(&words));
+	certauto__fact_set(job, ".words", certauto__buffer_text(&shown));
 	certauto__buffer_free(&words);
+	certauto__buffer_free(&shown);
 	return 0;
 }
 
@@ -373,15 +381,15 @@ certauto__verdict certauto__nsx_validate_read(certauto_job *job, certauto__excha
 		return certauto__nsx_refused_at(
 			job, x, own_name(job), "validating the certificate");
 	certauto__fact_set(job, ".status", NULL);
-	if (certauto__nsx_rows(
-		    x, fields, validate_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(
+		    x, fields, validate_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".status") == NULL || certauto__fact_is(job, ".status", "OK"))
 		return CERTAUTO__NEXT;
 	if (certauto__fact_is(job, ".status", "CRL_NOT_READY") &&
 		certauto__step_age_ms(job) < (patience < CRL_MS ? patience : CRL_MS)) {
-		certauto__waiting(job, own_name(job), 0,
-			"the managers are fetching the CRLs of the chain");
+		certauto__device_waiting(
+			job, own_name(job), "the managers are fetching the CRLs of the chain");
 		return certauto__nsx_later(job, certauto__step_attempts(job));
 	}
 	return validate_refused(job);
@@ -489,7 +497,7 @@ static certauto__verdict apply_call(certauto_job *job, certauto__exchange *x, co
 		: is_vip ? "?action=apply_certificate&service_type=MGMT_CLUSTER"
 			 : "?action=apply_certificate&service_type=API&node_id=");
 	if (!is_vip && node != NULL)
-		certauto__url_escape(&at, node);
+		certauto__rest_segment(&at, node);
 	if (is_legacy)
 		certauto__buffer_text_add(&at, is_vip
 			? "api-certificate?action=set_cluster_certificate&certificate_id="
@@ -552,6 +560,7 @@ static certauto__verdict apply_failed(certauto_job *job, const certauto__exchang
 
 	snprintf(doing, sizeof(doing), "applying the certificate at %.200s", label_of(job));
 	certauto__nsx_tell(&error, x, deployment_of(job)->target, label_of(job), doing);
+	certauto__buffer_text_add(&state, "at that moment: ");
 	certauto__nsx_state(&state, job);
 	certauto__error_add_subproblem(
 		&error, label_of(job), NULL, certauto__buffer_text(&state));
@@ -588,7 +597,8 @@ static certauto__verdict leaf_failed(certauto_job *job, const certauto__exchange
 	certauto__nsx_state(&state, job);
 	verdict = certauto__nsx_stop(job, x->rc < 0 ? CERTAUTO_ENET : CERTAUTO_ENOTSERVED,
 		label_of(job), "see how the node is, and run it again",
-		"%s does not present the new certificate at %s: %s (%s)", label_of(job),
+		"%s does not present the new certificate at %s: %s (at that moment: %s)",
+		label_of(job),
 		certauto__fact_nth(job, "at", i), why, certauto__buffer_text(&state));
 	certauto__buffer_free(&state);
 	return verdict;
@@ -598,7 +608,7 @@ static certauto__verdict leaf_failed(certauto_job *job, const certauto__exchange
 static certauto__verdict leaf_read(certauto_job *job, const certauto__exchange *x)
 {
 	int i = certauto__index(job), is_seen;
-	char seen[65] = "";
+	char seen[65] = "", text[256];
 
 	is_seen = certauto__nsx_seen(seen, x);
 	certauto__fact_nth_set(job, ".seen", i, is_seen ? seen : NULL);
@@ -611,8 +621,8 @@ static certauto__verdict leaf_read(certauto_job *job, const certauto__exchange *
 	if (is_seen && certauto__fact_own(job, ".unsure") != NULL &&
 		phase_ms(job) >= certauto__nsx_patience(job) / 8)
 		return phase_next(job, "door");
-	certauto__waiting(job, label_of(job), 0, "%s restarts with its new certificate",
-		label_of(job));
+	snprintf(text, sizeof(text), "%.200s restarts with its new certificate", label_of(job));
+	certauto__device_waiting(job, label_of(job), text);
 	return phase_again(job);
 }
 
@@ -667,7 +677,9 @@ static certauto__verdict back_failed(certauto_job *job, const certauto__exchange
 	verdict = certauto__nsx_stop(job, CERTAUTO_EROLLBACK, label_of(job),
 		"see how the node is, and run it again",
 		"%s may still present the new certificate: %s (%s)", label_of(job),
-		why != NULL ? why : x->error.message != NULL ? x->error.message : "no answer",
+		why != NULL ? why : x->error.message != NULL
+			? certauto__device_unsigned(&x->error, certauto__nsx_target(job))
+			: "no answer",
 		certauto__buffer_text(&state));
 	certauto__buffer_free(&state);
 	return verdict;

@@ -171,6 +171,9 @@ static const char advice_login[] =
 	"does not become so";
 static const char advice_rights[] =
 	"the account lacks a right: certauto target recipe writes the role that has them";
+static const char advice_server[] =
+	"set virtual_server to ids of the default project, as GET "
+	"/policy/api/v1/infra/lb-virtual-servers tells them: an id is not the name that is shown";
 static const char advice_stale[] = "somebody else was changing it at the same time: run it again";
 static const char advice_busy[] = "the cluster is busy with another change: run it again";
 static const char advice_broken[] =
@@ -187,8 +190,11 @@ static int meaning_of(const certauto__exchange *x, const char **advice)
 	}
 	if (certauto__nsx_is_in_use(x))
 		return CERTAUTO_EREFUSED;
-	if (certauto__nsx_is_missing(x))
+	if (certauto__nsx_is_missing(x)) {
+		if (strstr(certauto__buffer_text(&x->url), "/infra/lb-virtual-servers/") != NULL)
+			*advice = advice_server;
 		return CERTAUTO_ENOTFOUND;
+	}
 	switch (x->status) {
 	case 403:
 		*advice = advice_rights;

@@ -7,7 +7,7 @@
 
 #include "targets/nsx.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <certauto/error.h>
@@ -44,12 +44,19 @@ static int name_it(certauto_job *job)
 /* 3.1.2 has requests with names besides the common one. */
 static int has_names(const certauto_job *job)
 {
-	int parts[3] = {0, 0, 0};
+	static const unsigned long least[] = {3, 1, 2};
+	const char *at = certauto__nsx_version(job);
+	char *end;
+	size_t i;
 
-	if (*certauto__nsx_version(job) == '\0')
-		return 1;
-	(void)sscanf(certauto__nsx_version(job), "%d.%d.%d", &parts[0], &parts[1], &parts[2]);
-	return (parts[0] * 1000 + parts[1]) * 1000 + parts[2] >= 3001002;
+	for (i = 0; *at != '\0' && i < sizeof(least) / sizeof(least[0]); i++) {
+		unsigned long part = strtoul(at, &end, 10);
+
+		if (part != least[i])
+			return part > least[i];
+		at = end + (*end == '.');
+	}
+	return i == 0 || i == 3;
 }
 
 static const char *common_name(const certauto__list *names)
@@ -218,7 +225,7 @@ static certauto__verdict delete_ask(certauto__exchange *x, const certauto_target
 	certauto__verdict verdict;
 
 	certauto__buffer_text_add(&path, CSRS "/");
-	certauto__url_escape(&path, id);
+	certauto__rest_segment(&path, id);
 	verdict = certauto__nsx_call(x, target, "DELETE", certauto__buffer_text(&path));
 	if (path.rc < 0)
 		x->url.rc = path.rc;

@@ -110,7 +110,9 @@ certauto__verdict certauto__nsx_call_on(certauto__exchange *x, const certauto_ta
 	certauto__verdict verdict;
 
 	certauto__buffer_text_add(&path, base);
-	if (id != NULL)
+	if (id != NULL && base[strlen(base) - 1] == '/')
+		certauto__rest_segment(&path, id);
+	else if (id != NULL)
 		certauto__url_escape(&path, id);
 	certauto__buffer_text_add(&path, behind);
 	verdict = certauto__nsx_call(x, target, method, certauto__buffer_text(&path));

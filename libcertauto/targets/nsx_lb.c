@@ -94,7 +94,7 @@ static int look(certauto_job *job, const certauto__exchange *x, certauto_error *
 	certauto__fact_set(job, ".sni", NULL);
 	certauto__fact_set(job, ".protection", NULL);
 	keep(job, x);
-	return certauto__nsx_rows(x, fields, vs_row, job, NULL, err);
+	return certauto__rest_object(x, fields, vs_row, job, err);
 }
 
 static int is_bound(const certauto_job *job)
@@ -297,7 +297,7 @@ static certauto__verdict put_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused_at(job, x, name, "storing the certificate");
 	certauto__fact_set(job, "id", NULL);
-	if (certauto__nsx_rows(x, fields, put_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(x, fields, put_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, "id") != NULL)
 		return CERTAUTO__NEXT;

@@ -88,14 +88,14 @@ certauto__verdict certauto__nsx_later(certauto_job *job, int64_t n)
 
 void certauto__nsx_state(certauto__buffer *out, certauto_job *job)
 {
-	int i, n = certauto__nsx_endpoints(job);
+	int i, n = certauto__nsx_endpoints(job), told = 0;
 	const char *seen, *leaf = certauto__fact_own(job, "leaf");
 
 	for (i = 0; i < n; i++) {
 		seen = certauto__fact_nth(job, ".seen", i);
 		if (seen == NULL && certauto__nsx_is_out(job, i))
 			continue;
-		certauto__buffer_printf(out, "%s%s: ", out->len > 0 ? ", " : "",
+		certauto__buffer_printf(out, "%s%s: ", told++ > 0 ? ", " : "",
 			certauto__fact_nth(job, "label", i));
 		if (seen == NULL)
 			certauto__buffer_text_add(out, "no answer");
@@ -117,6 +117,9 @@ certauto__verdict certauto__nsx_cluster_ask(certauto_job *job, certauto__exchang
 }
 
 enum { NODE_UUID, NODE_NAME, NODE_FQDN, NODE_IP, NODE_PORT, NODE_FIELDS };
+
+const char *const certauto__nsx_node_fields[] = {"nodes[].node_uuid", "nodes[].display_name",
+	"nodes[].fqdn", "nodes[].api_listen_addr.ip_address", "nodes[].api_listen_addr.port", NULL};
 
 struct node {
 	char values[NODE_FIELDS][CERTAUTO__NSX_NAME];
@@ -147,6 +150,46 @@ static int is_called(const struct node *node, const char *host)
 	return 0;
 }
 
+/* The address of an item of the option nodes, and its host as nodes are called. */
+static int item_read(char at[CERTAUTO__ADDRESS], char host[CERTAUTO__ADDRESS], const char *item,
+	int port)
+{
+	int len, is_ipv6;
+
+	if (certauto__address_format(at, item, port) < 0)
+		return 0;
+	is_ipv6 = at[0] == '[';
+	len = (int)(strrchr(at, ':') - at);
+	snprintf(host, CERTAUTO__ADDRESS, "%.*s", len - 2 * is_ipv6, at + is_ipv6);
+	return 1;
+}
+
+static int node_at(struct node *node, const char *const *row, int i)
+{
+	int k;
+
+	if (i >= CERTAUTO__NSX_NODES || !certauto__nsx_value(node->values[NODE_UUID],
+			CERTAUTO__NSX_NAME, row[NODE_UUID], i))
+		return 0;
+	for (k = NODE_NAME; k < NODE_FIELDS; k++) {
+		if (!certauto__nsx_value(node->values[k], CERTAUTO__NSX_NAME, row[k], i))
+			node->values[k][0] = '\0';
+	}
+	return 1;
+}
+
+int certauto__nsx_has_node(const char *const *row, const char *item)
+{
+	char at[CERTAUTO__ADDRESS], host[CERTAUTO__ADDRESS];
+	struct node node;
+	int i, found = 0;
+
+	if (item_read(at, host, item, 443))
+		for (i = 0; !found && node_at(&node, row, i); i++)
+			found = is_called(&node, host);
+	return found;
+}
+
 /* The address of a node: as the option nodes has it, or its own. 1; 0: the option has others. */
 static int node_address(char out[CERTAUTO__ADDRESS], const certauto_job *job,
 	const struct node *node)
@@ -155,7 +198,7 @@ static int node_address(char out[CERTAUTO__ADDRESS], const certauto_job *job,
 	const char *ip = node->values[NODE_IP];
 	int64_t port = 443;
 	char host[CERTAUTO__ADDRESS];
-	size_t i, len;
+	size_t i;
 
 	(void)certauto__number_parse(node->values[NODE_PORT], 1, 65535, &port);
 	if (nodes->n == 0) {
@@ -165,12 +208,7 @@ static int node_address(char out[CERTAUTO__ADDRESS], const certauto_job *job,
 		return certauto__address_format(out, host, (int)port) == 0;
 	}
 	for (i = 0; i < nodes->n; i++) {
-		if (certauto__address_format(out, nodes->items[i], (int)port) < 0)
-			continue;
-		len = (size_t)(strrchr(out, ':') - out);
-		snprintf(host, sizeof(host), "%.*s", (int)len - 2 * (out[0] == '['),
-			out + (out[0] == '['));
-		if (is_called(node, host))
+		if (item_read(out, host, nodes->items[i], (int)port) && is_called(node, host))
 			return 1;
 	}
 	return 0;
@@ -235,27 +273,20 @@ out:
 static int cluster_row(void *arg, const char *const *row)
 {
 	struct cluster *cluster = arg;
+	int64_t port = 443;
 	struct node node;
-	int i, k, rc = 0;
+	int i, rc = 0;
 
 	for (cluster->last = 0; cluster->last < 2; cluster->last++) {
-		for (i = 0; rc == 0 && i < CERTAUTO__NSX_NODES &&
-			certauto__nsx_value(node.values[NODE_UUID], CERTAUTO__NSX_NAME,
-				row[NODE_UUID], i); i++) {
-			for (k = NODE_NAME; k < NODE_FIELDS; k++) {
-				if (!certauto__nsx_value(
-					    node.values[k], CERTAUTO__NSX_NAME, row[k], i))
-					node.values[k][0] = '\0';
-			}
+		for (i = 0; rc == 0 && node_at(&node, row, i); i++) {
 			cluster->listed += !cluster->last;
 			rc = node_take(cluster, &node);
 		}
 	}
 	/* The VIP listens at the same port as they do. */
-	if (!certauto__nsx_value(node.values[NODE_PORT], CERTAUTO__NSX_NAME, row[NODE_PORT], 0) ||
-		node.values[NODE_PORT][0] == '\0')
-		snprintf(node.values[NODE_PORT], CERTAUTO__NSX_NAME, "443");
-	certauto__fact_set(cluster->job, ".port", node.values[NODE_PORT]);
+	if (certauto__nsx_value(node.values[NODE_PORT], CERTAUTO__NSX_NAME, row[NODE_PORT], 0))
+		(void)certauto__number_parse(node.values[NODE_PORT], 1, 65535, &port);
+	certauto__fact_set_number(cluster->job, ".port", port);
 	return rc;
 }
 
@@ -271,9 +302,6 @@ static void begin(certauto_job *job)
 
 certauto__verdict certauto__nsx_cluster_read(certauto_job *job, certauto__exchange *x)
 {
-	static const char *const fields[] = {"nodes[].node_uuid", "nodes[].display_name",
-		"nodes[].fqdn", "nodes[].api_listen_addr.ip_address",
-		"nodes[].api_listen_addr.port", NULL};
 	const certauto__list *nodes = certauto__option_list(certauto__nsx_target(job), "nodes");
 	struct cluster cluster = {.job = job};
 	const char *date;
@@ -284,13 +312,13 @@ certauto__verdict certauto__nsx_cluster_read(certauto_job *job, certauto__exchan
 	date = certauto__transfer_header(x->transfer, "Date", 0);
 	certauto__fact_set_number(
 		job, ".date", date != NULL ? certauto__clock_parse_http(date) : -1);
-	if (certauto__nsx_rows(
-		    x, fields, cluster_row, &cluster, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(x, certauto__nsx_node_fields, cluster_row, &cluster,
+		    certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (has_nodes(job) && (cluster.known == 0 ||
 		(size_t)cluster.known < (nodes->n > 0 ? nodes->n : (size_t)cluster.listed)))
 		return certauto__nsx_stop(job, CERTAUTO_ENOTFOUND, NULL,
-			"name managers by address, FQDN or name, as GET /api/v1/cluster tells them",
+			CERTAUTO__NSX_NODES_ADVICE,
 			"%s", nodes->n > 0 ? "the option nodes names managers that are not in the "
 					     "cluster"
 			: cluster.listed > 0 ? "the cluster does not tell the ids and addresses "
@@ -382,7 +410,7 @@ certauto__verdict certauto__nsx_virtual_read(certauto_job *job, certauto__exchan
 		return certauto__nsx_refused(job, x, NULL, "reading the virtual IP");
 	certauto__fact_set(job, ".vip", NULL);
 	certauto__fact_set(job, ".unset", NULL);
-	if (certauto__nsx_rows(x, fields, virtual_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(x, fields, virtual_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".vip") == NULL)
 		verdict = virtual_unset(job);

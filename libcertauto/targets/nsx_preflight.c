@@ -4,6 +4,7 @@
 
 #include "targets/nsx_deploy.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,15 +41,18 @@ static int file_read(certauto__buffer *out, const char *path)
 	FILE *file = fopen(path, "re");
 	char part[4096];
 	size_t n;
-	int rc = 0;
+	int rc = 0, saved_errno;
 
 	if (file == NULL)
 		return CERTAUTO_ECONFIG;
+	errno = 0;
 	while (rc == 0 && (n = fread(part, 1, sizeof(part), file)) > 0)
 		rc = certauto__buffer_add(out, part, n);
+	saved_errno = errno;
 	if (rc == 0 && ferror(file))
 		rc = CERTAUTO_ECONFIG;
 	(void)fclose(file);
+	errno = saved_errno;
 	return rc;
 }
 
@@ -58,17 +62,35 @@ static int file_certs(certauto__certs **out, const certauto_target *target, cons
 {
 	const char *path = certauto__option_text(target, option);
 	certauto__buffer text = CERTAUTO__BUFFER(ROOTS_MAX);
-	int rc = file_read(&text, path);
+	int rc = file_read(&text, path), saved_errno = errno;
+	const char *why = strerrordesc_np(saved_errno);
 
 	if (rc == CERTAUTO_ENOMEM)
 		certauto__error_nomem(err);
 	else if (rc < 0)
-		rc = certauto__error_set(err, CERTAUTO_ECONFIG, path, "%s: %s %s cannot be read",
-			target->label, option, path);
+		rc = certauto__error_set(err, CERTAUTO_ECONFIG, path,
+			"%s: %s %s cannot be read: %s", target->label, option, path,
+			rc != CERTAUTO_ECONFIG ? "it is too long"
+			: why != NULL ? why : "unknown error");
 	else if ((rc = certauto__certs_parse(out, certauto__buffer_text(&text), text.len, ROOTS,
 			  err)) < 0)
 		certauto__error_prefix(err, "%s: %s %s", target->label, option, path);
 	certauto__buffer_free(&text);
+	return rc;
+}
+
+int certauto__nsx_check_root(const certauto_target *target, certauto_error *err)
+{
+	certauto__certs *roots = NULL;
+	int rc = 0;
+
+	if (certauto__option_text(target, "root_file") != NULL)
+		rc = file_certs(&roots, target, "root_file", err);
+	certauto__certs_free(roots);
+	if (rc < 0 && rc != CERTAUTO_ENOMEM)
+		certauto__error_advise(err,
+			"name a file with the root's certificate (PEM), or leave root_file out if "
+			"the managers have it");
 	return rc;
 }
 
@@ -212,8 +234,8 @@ static certauto__verdict check_key(certauto_job *job)
 
 	if (strcmp(type, "other") == 0)
 		return certauto__nsx_stop(job, CERTAUTO_EUNSUPPORTED, deployment->name,
-			"managers take RSA keys of 2048 bits and more, and ECDSA keys of P-256 and "
-			"P-384",
+			"have it made with an RSA key of 2048, 3072 or 4096 bits, or an ECDSA key "
+			"of P-256 or P-384",
 			"managers do not take a certificate with a key of that type");
 	if (deployment->key == NULL || certauto__fact_own(job, "id") != NULL)
 		return CERTAUTO__NEXT;
@@ -277,7 +299,7 @@ static int security_row(void *arg, const char *const *row)
 certauto__verdict certauto__nsx_security_read(certauto_job *job, certauto__exchange *x)
 {
 	if (x->rc == 0 && x->status < 300)
-		(void)certauto__nsx_rows(x, demands, security_row, job, NULL, NULL);
+		(void)certauto__rest_object(x, demands, security_row, job, NULL);
 	return certauto__nsx_is_missing(x) && certauto__step_attempts(job) == 1
 		? certauto__again(job, 0) : CERTAUTO__NEXT;
 }

@@ -41,6 +41,12 @@ int certauto__nsx_uses(const certauto_target *target, int legacy)
 	return uses;
 }
 
+int certauto__nsx_has_legacy_role(const certauto_target *target)
+{
+	return !certauto__nsx_is_lb(target) &&
+		certauto__text_equal(certauto__option_text(target, "dialect"), "auto");
+}
+
 /* The last of several permissions for one feature is the widest. */
 static int is_widest(const struct certauto__nsx_right *right, int uses)
 {
@@ -107,7 +113,9 @@ int certauto__nsx_recipe(const certauto_target *target, certauto__buffer *out, c
 	certauto__json_start(&w, out, 1);
 	certauto__json_object(&w);
 	put_role(&w, name, "", certauto__nsx_uses(target, -1));
-	/* A role of its own: few need it. */
+	/* Roles of their own: few need them. */
+	if (certauto__nsx_has_legacy_role(target))
+		put_role(&w, name, CERTAUTO__NSX_LEGACY_ROLE, CERTAUTO__NSX_LEGACY);
 	if (!certauto__nsx_is_lb(target))
 		put_role(&w, name, "-keys", CERTAUTO__NSX_KEYS);
 	put_binding(&w, user,

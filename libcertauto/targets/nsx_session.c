@@ -254,7 +254,7 @@ static certauto__verdict version_read(certauto_job *job, certauto__exchange *x)
 		return open_refused(job, x, "asking for the version");
 	session->version[0] = '\0';
 	if (x->status >= 300 ||
-		certauto__rest_rows(x, fields, version_row, session->version, NULL, &error) == 0)
+		certauto__rest_object(x, fields, version_row, session->version, &error) == 0)
 		return CERTAUTO__NEXT;
 	certauto__error_prefix(&error, "asking for the version");
 	certauto__device_sign(&error, session->target);
@@ -365,6 +365,8 @@ static certauto__verdict session_dress(certauto_job *job, certauto__exchange *x)
 	if (door == NULL) /* what has no URL is not sent, and told by itself */
 		return x->url.rc < 0 ? CERTAUTO__SEND : CERTAUTO__FAILED;
 	trust_dress(session, x);
+	if (!own)
+		certauto__gate_warn(job, &session->doors->gate, session->target);
 	if (!own && !session->doors->gate.ready)
 		return door_need(job, session->doors);
 	door = login_of(door);
@@ -434,8 +436,10 @@ static certauto__judgement session_judge(certauto_job *job, certauto__exchange *
 
 	if (is_by_pin_now(certauto__job_peer(job), session, x))
 		return CERTAUTO__NOW;
-	if (x->rc < 0)
+	if (x->rc < 0) {
+		certauto__device_silence(job, x, session->target);
 		return judgement;
+	}
 	if (judgement != CERTAUTO__OK)
 		return judge_no(job, x, judgement);
 	if (!is_own(job) &&

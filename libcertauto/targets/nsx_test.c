@@ -76,6 +76,20 @@ static certauto__verdict right_ask(certauto_job *job, certauto__exchange *x)
 	return certauto__nsx_call(x, target_of(job), "GET", right->path);
 }
 
+/* Roles are printed without asking the managers: what only old ones want is one of its own. */
+static void right_advise(certauto_error *error, const certauto_job *job,
+	const struct certauto__nsx_right *right)
+{
+	if (right->when == CERTAUTO__NSX_LEGACY && certauto__nsx_has_legacy_role(target_of(job)))
+		certauto__error_advise(error,
+			"give it the role %s%s too, which \"certauto target recipe\" writes for "
+			"managers before 3.2", option_of(job, "name_prefix"),
+			CERTAUTO__NSX_LEGACY_ROLE);
+	else
+		certauto__error_advise(error, "\"certauto target recipe\" writes the role that "
+			"has all rights it needs");
+}
+
 static certauto__verdict right_read(certauto_job *job, certauto__exchange *x)
 {
 	const struct certauto__nsx_right *right = &certauto__nsx_rights[certauto__index(job)];
@@ -89,8 +103,7 @@ static certauto__verdict right_read(certauto_job *job, certauto__exchange *x)
 		"the account %s has no right to %s (%s: %s)", option_of(job, "user"),
 		right->feature, right->permission, right->what);
 	certauto__device_sign(&error, target_of(job));
-	certauto__error_advise(&error,
-		"\"certauto target recipe\" writes the role that has all rights it needs");
+	right_advise(&error, job, right);
 	return certauto__fail_with(job, &error);
 }
 
@@ -117,7 +130,7 @@ static certauto__verdict user_read(certauto_job *job, certauto__exchange *x)
 		certauto__nsx_is_legacy(job) ? ", calls of before 3.2"
 					     : ", calls of 3.2 and later");
 	if (!certauto__nsx_is_no(x))
-		(void)certauto__nsx_rows(x, fields, user_row, job, NULL, NULL);
+		(void)certauto__rest_object(x, fields, user_row, job, NULL);
 	return CERTAUTO__NEXT;
 }
 
@@ -154,15 +167,27 @@ static void fact_of(char out[ITEM_MAX], const char *permission, const char *feat
 	(void)snprintf(out, ITEM_MAX, ".%.16s.%.200s", permission, feature);
 }
 
+static int is_asked_for(const char *feature)
+{
+	const struct certauto__nsx_right *right = certauto__nsx_rights;
+
+	while (right->feature != NULL && strcmp(right->feature, feature) != 0)
+		right++;
+	return right->feature != NULL;
+}
+
 static int role_row(void *arg, const char *const *values)
 {
 	char feature[ITEM_MAX], permission[ITEM_MAX], fact[ITEM_MAX];
 	size_t i;
 
+	/* Large roles have more features than a job takes facts. */
 	for (i = 0; item_at(feature, values[0], i) && item_at(permission, values[1], i); i++) {
+		certauto__fact_set(arg, ".known", "yes");
+		if (!is_asked_for(feature))
+			continue;
 		fact_of(fact, permission, feature);
 		certauto__fact_set(arg, fact, "yes");
-		certauto__fact_set(arg, ".known", "yes");
 	}
 	return 0;
 }
@@ -174,7 +199,7 @@ static certauto__verdict role_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__nsx_is_no(x))
 		certauto__fact_set(job, ".unread", "yes");
 	else
-		(void)certauto__nsx_rows(x, fields, role_row, job, NULL, NULL);
+		(void)certauto__rest_object(x, fields, role_row, job, NULL);
 	return CERTAUTO__NEXT;
 }
 
@@ -213,6 +238,15 @@ static certauto__verdict judge_ask(certauto_job *job, certauto__exchange *x)
 	return CERTAUTO__NEXT;
 }
 
+/* ---- the root ---- */
+
+static certauto__verdict root_ask(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	return certauto__nsx_check_root(target_of(job), certauto__job_error_of(job)) < 0
+		? CERTAUTO__FAILED : CERTAUTO__NEXT;
+}
+
 /* ---- managers and virtual IP ---- */
 
 static certauto__verdict cluster_ask(certauto_job *job, certauto__exchange *x)
@@ -239,8 +273,45 @@ static certauto__verdict cluster_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, target_of(job)->label,
 			"asking how the cluster is");
-	return certauto__nsx_rows(x, fields, cluster_row, job, NULL,
+	return certauto__rest_object(x, fields, cluster_row, job,
 		certauto__job_error_of(job)) < 0 ? CERTAUTO__FAILED : CERTAUTO__NEXT;
+}
+
+static certauto__verdict nodes_ask(certauto_job *job, certauto__exchange *x)
+{
+	if (certauto__option_list(target_of(job), "nodes")->n == 0)
+		return CERTAUTO__NEXT;
+	return certauto__nsx_call(x, target_of(job), "GET", "/api/v1/cluster");
+}
+
+static int nodes_row(void *arg, const char *const *values)
+{
+	certauto_job *job = arg;
+	const certauto__list *nodes = certauto__option_list(target_of(job), "nodes");
+	size_t i;
+
+	for (i = 0; i < nodes->n; i++) {
+		if (certauto__nsx_has_node(values, nodes->items[i]))
+			continue;
+		certauto__fact_set(job, ".nobody", nodes->items[i]);
+	}
+	return 0;
+}
+
+static certauto__verdict nodes_read(certauto_job *job, certauto__exchange *x)
+{
+	const char *nobody;
+
+	if (certauto__nsx_is_no(x))
+		return certauto__nsx_refused(job, x, target_of(job)->label, "reading the cluster");
+	if (certauto__rest_object(x, certauto__nsx_node_fields, nodes_row, job,
+		    certauto__job_error_of(job)) < 0)
+		return CERTAUTO__FAILED;
+	nobody = certauto__fact_own(job, ".nobody");
+	return nobody == NULL ? CERTAUTO__NEXT
+			      : unfit(job, CERTAUTO_ENOTFOUND, nobody,
+					"of the option nodes is no manager of the cluster",
+					CERTAUTO__NSX_NODES_ADVICE);
 }
 
 static certauto__verdict vip_ask(certauto_job *job, certauto__exchange *x)
@@ -274,7 +345,7 @@ static certauto__verdict vip_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, target_of(job)->label,
 			"asking for the virtual IP");
-	if (certauto__nsx_rows(x, fields, vip_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(x, fields, vip_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".vip") != NULL || option_of(job, "vip") != NULL)
 		return CERTAUTO__NEXT;
@@ -326,7 +397,7 @@ static certauto__verdict server_read(certauto_job *job, certauto__exchange *x)
 	if (certauto__nsx_is_no(x))
 		return certauto__nsx_refused(job, x, server_name(job),
 			"looking for the virtual server");
-	if (certauto__nsx_rows(x, fields, server_row, job, NULL, certauto__job_error_of(job)) < 0)
+	if (certauto__rest_object(x, fields, server_row, job, certauto__job_error_of(job)) < 0)
 		return CERTAUTO__FAILED;
 	if (certauto__fact_own(job, ".tls") == NULL)
 		certauto__progress(job, server_name(job),
@@ -346,6 +417,7 @@ static certauto__verdict server_read(certauto_job *job, certauto__exchange *x)
 	}
 
 static const struct certauto__step test_steps[] = {
+	{.name = "root", .ask = root_ask, .flags = CERTAUTO__READS},
 	STEP_EACH(right),
 	{.name = "user",
 		.ask = user_ask,
@@ -358,6 +430,7 @@ static const struct certauto__step test_steps[] = {
 		.flags = CERTAUTO__READS | CERTAUTO__ANYHOW},
 	{.name = "judge", .ask = judge_ask, .flags = CERTAUTO__READS},
 	STEP(cluster),
+	STEP(nodes),
 	STEP(vip),
 	STEP_EACH(server),
 };

@@ -16,6 +16,7 @@
 #define RESULTS "results"
 #define DEPTH_MAX 64
 #define WORDS_MAX 4096 /* of a refusal: more is not looked at */
+#define LONG_WORD 64 /* a row of PEM; tokens are longer */
 
 /* ---- where a value stands ---- */
 
@@ -42,6 +43,11 @@ static int is_list(const certauto__json_value *value, const char *name)
 		strcmp(value->parts[0], name) == 0;
 }
 
+static int is_end(const certauto__json_value *value)
+{
+	return value->type == CERTAUTO__JSON_OBJECT_END || value->type == CERTAUTO__JSON_ARRAY_END;
+}
+
 /* ---- fields ---- */
 
 struct field {
@@ -58,9 +64,13 @@ struct rows {
 	size_t n_fields;
 	certauto__rest_row_cb cb;
 	void *arg;
+	enum { ANY, LIST, OBJECT } wanted;
 	const char *name;          /* of the list, if it is one */
 	const char *list;          /* NULL: it is none */
 	int64_t total;
+	int is_odd;                /* something stands where an object should */
+	certauto__buffer came;     /* what the answer is, for people */
+	int has_member;            /* ... and one is in it */
 };
 
 static int field_add(struct field *field, const char *text, size_t len)
@@ -131,6 +141,34 @@ static int rows_end(struct rows *rows)
 	return rows->cb(rows->arg, values);
 }
 
+static void quote(certauto__buffer *out, const char *text, size_t len)
+{
+	certauto__buffer_text_add(out, "\"");
+	certauto__text_escape(out, text, len);
+	certauto__buffer_text_add(out, "\"");
+}
+
+/* Of an object the first member's name: values may be secret. */
+static void see_what_came(struct rows *rows, const certauto__json_value *value)
+{
+	certauto__buffer *came = &rows->came;
+
+	if (value->n_parts == 1 && !rows->has_member && !is_end(value) &&
+		strcmp(value->parts[0], "[]") != 0) {
+		rows->has_member = 1;
+		certauto__buffer_text_add(came, " with ");
+		quote(came, value->parts[0], strlen(value->parts[0]));
+	}
+	if (value->n_parts > 0 || is_end(value))
+		return;
+	if (value->type == CERTAUTO__JSON_STRING)
+		quote(came, value->text, value->len);
+	else
+		certauto__buffer_text_add(came, value->type == CERTAUTO__JSON_OBJECT ? "an object"
+			: value->type == CERTAUTO__JSON_ARRAY ? "an array"
+			: text_of(value) != NULL ? text_of(value) : "null");
+}
+
 static int rows_cb(void *arg, const certauto__json_value *value)
 {
 	struct rows *rows = arg;
@@ -138,12 +176,15 @@ static int rows_cb(void *arg, const certauto__json_value *value)
 	size_t i;
 	int rc = 0;
 
-	if (is_list(value, rows->name))
+	see_what_came(rows, value);
+	if (rows->wanted != OBJECT && is_list(value, rows->name))
 		rows->list = rows->name;
-	if (certauto__json_is(value, "count"))
+	if (certauto__json_is(value, "count") || certauto__json_is(value, "result_count"))
 		(void)certauto__json_int(value, 0, INT32_MAX, &rows->total);
-	if (!inside(&own, value, rows->list))
+	if ((rows->wanted == LIST && rows->list == NULL) || !inside(&own, value, rows->list))
 		return 0;
+	rows->is_odd |= own.n_parts == 0 && own.type != CERTAUTO__JSON_OBJECT &&
+		own.type != CERTAUTO__JSON_OBJECT_END;
 	if (own.n_parts == 0 && own.type == CERTAUTO__JSON_OBJECT)
 		rows_begin(rows);
 	for (i = 0; rc == 0 && i < rows->n_fields; i++)
@@ -169,24 +210,63 @@ static void rows_init(struct rows *rows, const char *const *fields)
 	}
 }
 
-int certauto__rest_rows_of(const certauto__exchange *x, const char *list,
-	const char *const *fields, certauto__rest_row_cb cb, void *arg, int64_t *total_out,
+/* Who is told that there is nothing takes away what is there: of a list it must be said. */
+static int rows_are_odd(const struct rows *rows, size_t len)
+{
+	if (rows->wanted == ANY)
+		return 0;
+	return len == 0 || rows->is_odd ||
+		(rows->wanted == LIST && rows->list == NULL && rows->total != 0);
+}
+
+static int rows_odd(const struct rows *rows, const certauto__exchange *x, certauto_error *err)
+{
+	int is_list_wanted = rows->wanted == LIST;
+
+	return certauto__error_set(err, CERTAUTO_EPROTO, NULL, "%s: the answer is %s, not %s%s%s",
+		certauto__buffer_text(&x->url),
+		rows->came.len > 0 ? certauto__buffer_text(&rows->came) : "empty",
+		is_list_wanted ? "an object with the list \"" : "an object",
+		is_list_wanted ? rows->name : "", is_list_wanted ? "\"" : "");
+}
+
+static int rows_read(struct rows *rows, const certauto__exchange *x, const char *const *fields,
 	certauto_error *err)
 {
-	struct rows rows = {.cb = cb, .arg = arg, .name = list, .total = -1};
 	const char *data;
 	size_t i, len;
 	int rc = 0;
 
-	rows_init(&rows, fields);
+	rows_init(rows, fields);
+	certauto__buffer_init(&rows->came, 8 * CERTAUTO__SHOWN_MAX);
+	if (!certauto__text_equal(x->method, "GET"))
+		rows->wanted = ANY;
 	data = certauto__exchange_answer(x, &len);
 	if (len > 0)
 		rc = certauto__json_read(certauto__buffer_text(&x->url), data, len,
-			&certauto__json_limits_device, rows_cb, &rows, err);
-	for (i = 0; i < rows.n_fields; i++)
-		certauto__buffer_free(&rows.fields[i].text);
+			&certauto__json_limits_device, rows_cb, rows, err);
+	if (rc == 0 && rows_are_odd(rows, len))
+		rc = rows_odd(rows, x, err);
+	if (rows->total < 0)
+		rows->total = len > 0;
+	if (rc == CERTAUTO_EPROTO && err != NULL && err->advice == NULL)
+		certauto__error_advise(err, "see that the url leads to the device itself: a proxy, "
+			"a portal or a page of maintenance in between answers like that");
+	for (i = 0; i < rows->n_fields; i++)
+		certauto__buffer_free(&rows->fields[i].text);
+	certauto__buffer_free(&rows->came);
+	return rc;
+}
+
+int certauto__rest_rows_of(const certauto__exchange *x, const char *list,
+	const char *const *fields, certauto__rest_row_cb cb, void *arg, int64_t *total_out,
+	certauto_error *err)
+{
+	struct rows rows = {.wanted = LIST, .cb = cb, .arg = arg, .name = list, .total = -1};
+	int rc = rows_read(&rows, x, fields, err);
+
 	if (rc == 0 && total_out != NULL)
-		*total_out = rows.total >= 0 ? rows.total : len > 0;
+		*total_out = rows.total;
 	return rc;
 }
 
@@ -194,6 +274,15 @@ int certauto__rest_rows(const certauto__exchange *x, const char *const *fields,
 	certauto__rest_row_cb cb, void *arg, int64_t *total_out, certauto_error *err)
 {
 	return certauto__rest_rows_of(x, RESULTS, fields, cb, arg, total_out, err);
+}
+
+int certauto__rest_object(const certauto__exchange *x, const char *const *fields,
+	certauto__rest_row_cb cb, void *arg, certauto_error *err)
+{
+	struct rows rows = {
+		.wanted = OBJECT, .cb = cb, .arg = arg, .name = RESULTS, .total = -1};
+
+	return rows_read(&rows, x, fields, err);
 }
 
 /* ---- an object sent back ---- */
@@ -316,11 +405,6 @@ static void value_write(struct copy *copy, const certauto__json_value *own)
 	}
 }
 
-static int is_end(const certauto__json_value *value)
-{
-	return value->type == CERTAUTO__JSON_OBJECT_END || value->type == CERTAUTO__JSON_ARRAY_END;
-}
-
 static int is_begin(const certauto__json_value *value)
 {
 	return value->type == CERTAUTO__JSON_OBJECT || value->type == CERTAUTO__JSON_ARRAY;
@@ -405,6 +489,14 @@ int certauto__rest_swap(certauto__buffer *out, const char *object, size_t len, c
 	return rc;
 }
 
+void certauto__rest_segment(certauto__buffer *url, const char *id)
+{
+	if (id[strspn(id, ".")] != '\0' || strlen(id) > 2)
+		certauto__url_escape(url, id);
+	else
+		url->rc = CERTAUTO_EPROTO;
+}
+
 void certauto__rest_id(char out[CERTAUTO__REST_ID], const char *ref)
 {
 	size_t len = strcspn(ref, "?#"), begin = len;
@@ -441,12 +533,11 @@ static int words_cb(void *arg, const certauto__json_value *value)
 	return 0;
 }
 
-/* Some releases send text whose type claims to be JSON. What a device repeats of ours, as PEM, may
- * be a key. */
+/* Some releases send text whose type claims to be JSON. */
 void certauto__rest_words(certauto__buffer *words, const certauto__exchange *x, const char *member)
 {
 	struct words read = {.text = words, .member = member};
-	const char *data, *pem;
+	const char *data;
 	size_t len;
 
 	certauto__buffer_init(words, WORDS_MAX);
@@ -459,8 +550,48 @@ void certauto__rest_words(certauto__buffer *words, const certauto__exchange *x, 
 		certauto__buffer_clear(words);
 	if (words->len == 0 && strchr("{[", data[0]) == NULL)
 		certauto__buffer_add(words, data, len < WORDS_MAX ? len : WORDS_MAX);
-	if ((pem = strstr(certauto__buffer_text(words), "-----BEGIN")) != NULL)
+}
+
+/* A device repeats what it was sent, and what was signed: a token, a key without its first line,
+ * all of them or cut. What else is that long, a path or a digest, has small letters only. */
+static void mask_long(certauto__buffer *words)
+{
+	static const char chars[] =
+		"abcdefghijklmnopqrstuvwxyz0123456789+/=_-ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *upper = strchr(chars, 'A');
+	char *at = words->data;
+	size_t len;
+
+	for (; *at != '\0'; at += len > 0 ? len : 1)
+		if ((len = strspn(at, chars)) >= LONG_WORD && strcspn(at, upper) < len)
+			memset(at, '*', len);
+}
+
+/* A password is whatever somebody has chosen. */
+static void mask_text(certauto__buffer *words, const char *secret)
+{
+	char *at = words->data;
+	size_t len = secret != NULL ? strlen(secret) : 0;
+
+	for (; len > 0 && (at = strstr(at, secret)) != NULL; at += len)
+		memset(at, '*', len);
+}
+
+void certauto__rest_hide(certauto__buffer *words, const certauto_target *target)
+{
+	const struct certauto__option *option;
+	const char *pem;
+
+	if (words->len == 0)
+		return;
+	words->len = strlen(words->data);
+	for (option = target->row->options; option->name != NULL; option++) {
+		if (option->flags & CERTAUTO_OPTION_SENSITIVE)
+			mask_text(words, certauto__option_text(target, option->name));
+	}
+	if ((pem = strstr(words->data, "-----BEGIN")) != NULL)
 		words->data[words->len = (size_t)(pem - words->data)] = '\0';
+	mask_long(words);
 	while (words->len > 0 && isspace((unsigned char)words->data[words->len - 1]))
 		words->data[--words->len] = '\0';
 }
@@ -481,17 +612,15 @@ int certauto__rest_has(const char *text, const char *part)
 
 int certauto__rest_tell(certauto_error *err, const certauto__exchange *x,
 	const certauto_target *target, const char *object, const char *doing, int code, int number,
-	const certauto__buffer *words, const char *advice)
+	certauto__buffer *words, const char *advice)
 {
 	certauto__buffer shown = CERTAUTO__BUFFER(4 * CERTAUTO__SHOWN_MAX),
 		more = CERTAUTO__BUFFER(5 * CERTAUTO__SHOWN_MAX);
 
 	certauto__error_clear(err);
-	if (x->rc < 0) {
-		certauto__error_copy(err, &x->error);
-		certauto__error_prefix(err, "%s", doing);
-		return certauto__device_sign(err, target);
-	}
+	if (x->rc < 0)
+		return certauto__device_silent(err, x, target, doing);
+	certauto__rest_hide(words, target);
 	certauto__text_escape(&shown, certauto__buffer_text(words), words->len);
 	if (number != 0)
 		certauto__buffer_printf(&more, ", code %d", number);

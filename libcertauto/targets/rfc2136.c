@@ -7,8 +7,11 @@
  * and no earlier one was sent, so there is nothing to take back. */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <certauto/error.h>
 
@@ -31,7 +34,8 @@ static const struct certauto__option rfc2136_options[] = {
 	{.name = "key_file",
 		.type = CERTAUTO__OPTION_PATH,
 		.flags = CERTAUTO_OPTION_REQUIRED,
-		.help = "TSIG key, a file as tsig-keygen writes it, that others cannot read"},
+		.help = "TSIG key, a file as tsig-keygen writes it, that others can neither read "
+			"nor replace; no link"},
 	{.name = "ttl",
 		.type = CERTAUTO__OPTION_NUMBER,
 		.value = "60",
@@ -322,24 +326,70 @@ static certauto__verdict add_undo(certauto_job *job, certauto__exchange *x)
 
 /* ---- before anything is changed ---- */
 
-/* nsupdate itself does not mind who can read the key. */
+static int key_look(const certauto_target *target, const char *path, int flags, struct stat *st,
+	certauto_error *err)
+{
+	int rc;
+
+	if (fstatat(AT_FDCWD, path, st, flags) == 0)
+		return 0;
+	rc = certauto__error_errno(err, errno, path, "cannot look at key_file");
+	certauto__error_prefix(err, "%s: %s", target->label, path);
+	return rc;
+}
+
+/* The file, or the folder it is in: nobody but us and root owns it, and can change it. */
+static int key_place_check(const certauto_target *target, const char *path, const struct stat *st,
+	mode_t forbidden, const char *fix, certauto_error *err)
+{
+	if (st->st_uid != geteuid() && st->st_uid != 0)
+		return certauto__error_set(err, CERTAUTO_EPERM, path,
+			"%s: %s belongs to user %ld, not to this one or root", target->label, path,
+			(long)st->st_uid);
+	if ((st->st_mode & forbidden) == 0)
+		return 0;
+	certauto__error_set(err, CERTAUTO_EPERM, path,
+		"%s: %s: mode %04o lets others use the key, or put another there", target->label,
+		path, (unsigned)(st->st_mode & 07777));
+	return certauto__error_advise(err, "chmod %s %s", fix, path);
+}
+
+/* In a folder as /tmp nobody replaces what is ours. */
+static int key_folder_check(const certauto_target *target, const char *path, certauto_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	certauto__buffer folder = CERTAUTO__BUFFER(PATH_MAX);
+	struct stat st;
+	int rc;
+
+	certauto__buffer_add(&folder, path, slash > path ? (size_t)(slash - path) : 1);
+	if ((rc = folder.rc) < 0)
+		certauto__error_set(err, rc, path, "%s", certauto_error_text(rc));
+	else if ((rc = key_look(target, folder.data, 0, &st, err)) == 0)
+		rc = key_place_check(target, folder.data, &st,
+			st.st_mode & S_ISVTX ? 0 : S_IWGRP | S_IWOTH, "go-w", err);
+	certauto__buffer_free(&folder);
+	return rc;
+}
+
+/* nsupdate itself does not mind who can read the key. The group may: it is the name server's. */
 static int key_check(const certauto_target *target, certauto_error *err)
 {
 	const char *path = certauto__option_text(target, "key_file");
 	struct stat st;
 	int rc;
 
-	if (stat(path, &st) < 0) {
-		rc = certauto__error_errno(err, errno, path, "cannot look at key_file");
-		certauto__error_prefix(err, "%s: %s", target->label, path);
+	if ((rc = key_look(target, path, AT_SYMLINK_NOFOLLOW, &st, err)) < 0)
 		return rc;
+	if (!S_ISREG(st.st_mode)) {
+		certauto__error_set(err, CERTAUTO_EPERM, path, "%s: %s is %s", target->label, path,
+			S_ISLNK(st.st_mode) ? "a link" : "no regular file");
+		return certauto__error_advise(err, "set key_file to the file itself");
 	}
-	if (!S_ISREG(st.st_mode) || (st.st_mode & CERTAUTO__OTHERS) == 0)
-		return 0;
-	certauto__error_set(err, CERTAUTO_EPERM, path,
-		"%s: %s: mode %04o lets others use the key", target->label, path,
-		(unsigned)(st.st_mode & 07777));
-	return certauto__error_advise(err, "chmod 0600 %s", path);
+	if ((rc = key_place_check(
+		     target, path, &st, S_IWGRP | CERTAUTO__OTHERS, "0600", err)) < 0)
+		return rc;
+	return key_folder_check(target, path, err);
 }
 
 static certauto__verdict key_ask(certauto_job *job, certauto__exchange *x)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The demo on an Avi controller: certificates that it renews by itself, by a ControlScript.
+"""The demo on an Avi controller: certificates that it renews by itself, by a ControlScript, and one
+that certauto issues and renews from outside.
 
 usage: avi.py PATH-OF-CERTAUTO
 
@@ -102,7 +103,8 @@ class Demo(Stage):
         """Role, account, script and profile."""
         heading(2, "The recipe: role, account, ControlScript, certificate management profile")
         recipe = self.certauto(
-            "target", "recipe", f"avi,url={self.avi.url},user=certauto", config=None, show=in_short
+            "target", "recipe", f"avi,url={self.avi.url},user=certauto,profile={PROFILE}",
+            config=None, show=in_short,
         )
         values = {
             "password": PASSWORD, "contact": "ops@example.org",
@@ -211,6 +213,36 @@ class Demo(Stage):
         print()
         promise(self.served("ecdsa").serial != old, "served is what the controller has got now")
 
+    def outside(self):
+        """The other way: certauto is in charge."""
+        heading(9, "From outside, without a script: issued and renewed by certauto itself")
+        say("certauto answers the challenges at the virtual service and deploys what it gets.")
+        with open(self.path("certauto.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        edge = {
+            **config["targets"]["edge"],
+            "bind": ["shop"],
+            "challenge_check": self.avi.address("shop", 80),
+            "probe": [self.avi.address("shop", 443)],
+        }
+        ca = self.cas[self.ca]
+        account = {"server": ca.directory, "ca_file": ca.ca_file, "agree_tos": True}
+        challenge = {"type": "http-01", "target": "edge"}
+        shop = {"account": "ca", "names": NAMES, "challenge": challenge, "deploy": ["edge"]}
+        config.update(accounts={"ca": account}, certificates={"shop": shop})
+        config["targets"]["edge"] = edge
+        write_config(self.path("certauto.json"), config)
+        show_file(self.path("certauto.json"))
+        seen = [self.served("ecdsa")]
+        for verb in (["renew"], ["renew"], ["renew", "--force", "shop"]):
+            self.certauto(*verb)
+            seen.append(self.served("ecdsa"))
+        promise(
+            seen[1] == seen[2] and len({one.serial for one in seen}) == 3,
+            "served is what certauto has got; a run with nothing to do changes nothing",
+        )
+        self.is_clean()
+
     def run(self):
         """All parts."""
         self.introduce()
@@ -221,6 +253,7 @@ class Demo(Stage):
         self.switch()
         self.wait()
         self.renew()
+        self.outside()
 
 
 def in_short(recipe):

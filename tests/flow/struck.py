@@ -63,7 +63,8 @@ STRIKES = [
 
 class Scenario:
     """One run, and what may be true after it. names: of the certificate. varies: how many requests
-    fewer there may be next time, as those for several names go side by side."""
+    fewer there may be next time, as those for several names go side by side. struck: how the run
+    ended that was."""
 
     lab_class, options, target, varies = None, {}, {}, 0
     names, argv = ["shop.example.org"], ["issue", "shop"]
@@ -71,7 +72,7 @@ class Scenario:
     def __init__(self, lab):
         self.lab = lab
         self.shop = lab.shop(*self.names, target={"timeout_ms": 1500, **self.target})
-        self.old = None
+        self.old = self.struck = None
         self.prepare()
 
     @classmethod
@@ -109,7 +110,8 @@ def strike_once(scenario_class, strike, number, is_sure):
         lab.device.faults.clear()
         assert fault.struck or (not is_sure and run.status == 0), f"{where}: {run}"
         assert run.status in (0, 1, 75, 130, -9), f"{where}: {run}"
-        scenario.check_struck(where)
+        scenario.struck = run
+        scenario.check_struck(f"{where}: {run}")
         again = shop.run("renew", "shop")
         assert again.status == 0, f"{where}: {run}\nand then {again}"
         asked = "\n".join(map(str, lab.log))

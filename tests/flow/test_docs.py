@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from conftest import TESTS
 from real import ports
+from real.pki import TestCA
 
 
 def snippet(page, language):
@@ -55,12 +56,13 @@ def test_docs__the_configuration_for_a_device_is_accepted(binary, tmp_path, devi
     password = tmp_path / "password"
     password.write_text("secret\n")
     password.chmod(0o600)
+    ca_file = TestCA(str(tmp_path)).file
     page = source("docs", "targets", device + ".md")
     whole, *parts = re.findall(r"```json\n(.*?)```", page, re.S)
     part = next(part for part in parts if part.startswith('"deploy"'))
     for text in (whole, whole.replace('"deploy": ["edge"]', part.strip())):
         text = re.sub(r'("file": )"[^"]+"', rf'\1"{password}"', text)
-        text = text.replace(f"/etc/certauto/{device}-ca.pem", str(tmp_path / "ca.pem"))
+        text = text.replace(f"/etc/certauto/{device}-ca.pem", ca_file)
         config = json.loads(text)
         config["state"] = str(tmp_path / "state")
         path = tmp_path / "certauto.json"

@@ -109,7 +109,10 @@ def test_issue__goes_to_the_nodes_that_the_option_names(lab):
     shop.does("issue", "shop")
     new = shop.fingerprint()
     assert [one == new for one in lab.all_shown()] == [False, False, True, False]
+    shop.does("target", "test", "edge")
     shop.target["nodes"] = ["nobody.example.org"]
+    run = shop.does("target", "test", "edge", status=1)
+    assert "nobody.example.org of the option nodes is no manager" in run.err
     assert "nodes" in shop.fails("issue", "shop", "--force")["message"]
 
 
@@ -363,8 +366,9 @@ def test_issue__a_node_that_does_not_come_back_is_named(lab):
 def test_issue__a_long_restart_is_waited_for(lab):
     lab.nsx.restart_refused, lab.nsx.restart_unavailable = 0.5, 4
     shop = lab.shop(target={"service": "cluster"})
-    shop.does("issue", "shop")
+    run = shop.does("issue", "shop")
     assert lab.shown_by("vip") == shop.fingerprint()
+    assert run.err.count("restarts with its new certificate") == 1, "said once, not at every look"
 
 
 def test_issue__sets_a_virtual_ip_on_request():

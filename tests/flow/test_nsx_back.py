@@ -2,6 +2,7 @@
 with other options, or another certificate, that goes on and fails as well; managers that are away
 while all is taken back. What was presented before the first of them is what all end with."""
 
+import os
 import signal
 
 import pytest
@@ -30,6 +31,25 @@ def killed(shop, **where):
     assert shop.finish(process[0]).status == -signal.SIGKILL
     nsx.faults.clear()
     nsx.settle()
+
+
+def record(shop, name):
+    """What is noted of a job that has not ended."""
+    with open(os.path.join(shop.state, "jobs", name), encoding="utf-8") as file:
+        return file.read()
+
+
+def test_import__its_id_is_told_and_kept_while_it_may_have_to_go(lab):
+    shop = lab.shop()
+    killed(shop, **APPLY)
+    (name,) = lab.own()
+    ident = lab.nsx.own_records()[name].id
+    assert [one for one in shop.records() if ident in record(shop, one)] != []
+    run = shop.does("renew", "shop")
+    assert lab.own() == [name] and "imported as" not in run.err
+    run = shop.does("issue", "shop", "--force")
+    name = lab.own()[-1]
+    assert f"edge: imported as {name} (id {lab.nsx.own_records()[name].id})" in run.err
 
 
 def test_back__another_order_of_managers(lab):
@@ -103,6 +123,25 @@ def test_back__managers_that_are_away_meanwhile(lab, auth):
 
     lab.nsx.faults.add(**APPLY, number=7, do=slow)  # the last one that is put back
     assert shop.fails("issue", "shop")["code"] != "CERTAUTO_EROLLBACK"
+    assert lab.all_shown() == old and lab.own() == []
+
+
+def test_prove__managers_that_have_fallen_back_are_named(lab):
+    """Each of them said yes, and had it; what they present at the end is what counts."""
+    shop, old = lab.shop(target={"timeout_ms": 700}), lab.all_shown()
+    former = lab.nsx.default_ids["API", lab.nsx.nodes[1].uuid]
+
+    def have_it(_request):
+        return len(lab.nsx.requests(**APPLY, status=200)) == len(old)
+
+    lab.nsx.faults.add(
+        kind="certificates", method="GET", when=have_it, after=lambda: lab.nsx.install(former, 2, 3)
+    )
+    error = shop.fails("issue", "shop")
+    assert error["code"] == "CERTAUTO_ENOTSERVED"
+    assert error["object"] == "nsx2,nsx3"
+    for told in ("nsx1: the new one", f"nsx2: SHA-256 {old[1][:12]}", f"nsx3: SHA-256 {old[2][:12]}"):
+        assert told in error["message"]
     assert lab.all_shown() == old and lab.own() == []
 
 

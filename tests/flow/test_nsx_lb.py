@@ -127,3 +127,5 @@ def test_lb__a_virtual_server_that_is_not_there_is_named(lab):
     shop = lab.server_shop(virtual_server=["nobody"])
     error = shop.fails("issue", "shop")
     assert "nobody" in error["message"] and writes(lab.log) == []
+    run = shop.does("target", "test", "edge", status=1)
+    assert "nobody" in run.err and "not the name that is shown" in run.err

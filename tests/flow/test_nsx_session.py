@@ -6,7 +6,8 @@ import json
 import pytest
 from conftest import BINARY
 from real.nsx import NsxLab
-from sim.nsx import CSR_RIGHTS, LEAST_RIGHTS, VIP_IP
+from sim.nsx import CSR_RIGHTS, LEAST_RIGHTS, LEGACY_RIGHTS, VIP_IP
+from sim.nsx_certs import Maker, pem
 
 NAME = "nsx.example.org"
 
@@ -60,14 +61,43 @@ def test_rights__each_is_needed_and_told_by_the_test(lab, missing):
     assert missing in shop.fails("target", "test", "edge")["message"]
 
 
+def recipe(shop, *roles):
+    """What the account may do that has these roles as they are printed."""
+    told = json.loads(shop.does("target", "recipe", "edge").out)
+    every = [told["PUT /policy/api/v1/aaa/roles/" + role]["features"] for role in roles]
+    return {one["feature"]: one["permission"] for features in every for one in features}
+
+
 def test_recipe__has_these_rights_and_no_more(lab):
     shop = lab.shop()
-    told = json.loads(shop.does("target", "recipe", "edge").out)
-    features = told["PUT /policy/api/v1/aaa/roles/certauto"]["features"]
-    assert {one["feature"]: one["permission"] for one in features} == LEAST_RIGHTS
-    features += told["PUT /policy/api/v1/aaa/roles/certauto-keys"]["features"]
-    assert {one["feature"]: one["permission"] for one in features} == CSR_RIGHTS
-    assert "right" not in json.dumps(told)
+    assert recipe(shop, "certauto") == LEAST_RIGHTS
+    assert recipe(shop, "certauto", "certauto-keys") == CSR_RIGHTS
+    assert recipe(shop, "certauto", "certauto-legacy") == LEGACY_RIGHTS
+    assert "right" not in shop.does("target", "recipe", "edge").out
+
+
+@pytest.mark.parametrize("version, dialect, roles", [
+    ("3.1", "auto", ["certauto", "certauto-legacy"]),
+    ("3.1", "legacy", ["certauto"]),
+    ("3.2", "auto", ["certauto"]),
+    ("4.2", "apply", ["certauto"]),
+])  # fmt: skip
+def test_recipe__an_account_that_is_made_by_it_is_enough(version, dialect, roles):
+    with NsxLab(BINARY, version=version) as lab:
+        shop = lab.shop(target={"dialect": dialect})
+        account(lab, shop, recipe(shop, *roles))
+        shop.does("target", "test", "edge")
+        shop.does("issue", "shop")
+        assert lab.all_shown() == [shop.fingerprint()] * 4
+
+
+def test_recipe__says_which_role_old_managers_want_besides():
+    with NsxLab(BINARY, version="3.1") as lab:
+        shop = lab.shop()
+        account(lab, shop, recipe(shop, "certauto"))
+        error = shop.fails("target", "test", "edge")
+        assert "system_administration" in error["message"]
+        assert "certauto-legacy" in error["advice"]
 
 
 def test_csr__a_key_that_never_leaves_the_managers(lab):
@@ -91,3 +121,19 @@ def test_csr__before_3_1_2_one_name():
         assert "BEGIN CERTIFICATE REQUEST" in shop.does(*names).out
         run = shop.does(*names, "--domain", "www.example.org", status=1)
         assert "3.1.2 for several" in run.err and len(lab.nsx.csrs) == 1
+
+
+@pytest.mark.parametrize("auth", ["basic", "session"])
+def test_trust__while_managers_restart_it_is_the_old_or_the_new_one_and_no_other(lab, auth):
+    shop = lab.shop(target={"timeout_ms": 500, "auth": auth, "service": "cluster"})
+    (leaf,), key = Maker().make([VIP_IP])
+    stranger, seen = lab.nsx.upload("stranger", pem(leaf), key), []
+
+    def taken():
+        lab.nsx.install(stranger, "vip")
+        seen.append(len(lab.nsx.log))
+
+    lab.nsx.faults.add(action="apply_certificate", after=taken)
+    run = shop.does("issue", "shop", status=1)
+    assert [str(call) for call in lab.nsx.log[seen[0] :] if call.via == "vip"] == []
+    assert "the peer's public key is not the pinned one" in run.err

@@ -34,7 +34,7 @@ def _program(tmp_path_factory):
     folder = os.path.dirname(os.path.abspath(BINARY))
     library = os.path.join(folder, "libcertauto.so")
     if not os.path.exists(library):
-        pytest.skip(f"skipped: no library at {library}")
+        pytest.skip(f"skipped: {library} is not built")
     out = str(tmp_path_factory.mktemp("program") / "order")
     symbols = subprocess.run(["nm", "-D", library], capture_output=True, text=True, check=True)
     sanitizers = ["-fsanitize=address,undefined"] if "__asan_" in symbols.stdout else []

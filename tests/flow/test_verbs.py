@@ -8,7 +8,7 @@ import time
 import pytest
 from real.certauto import Certauto, write_config
 from real.pki import openssl
-from sim.ca import CA
+from sim.ca import CA, Answer
 
 NAME = "www.example.org"
 MAC = base64.urlsafe_b64encode(b"\x01\xfe" * 24).decode().rstrip("=")
@@ -400,6 +400,18 @@ def test_verbs__must_renew_before_renews_what_would_come_due(adhoc):
     run = done(adhoc.issue("--dry-run", "--must-renew-before", "61d", "--json"))
     assert only(run.json()["plan"])["action"] == "renew"
     assert renewed("--must-renew-before", "61d") == 2
+
+
+def test_verbs__a_failure_tells_of_the_targets_only_what_this_run_did(adhoc, tmp_path):
+    done(adhoc.issue())
+    (kept,) = tmp_path.glob("state/certs/*/ecdsa-p256/status.json")
+    state = json.loads(kept.read_text())
+    for target in state["targets"]:
+        target.update({"state": "rolled-back", "checked_at": target["checked_at"] - 9})
+    kept.write_text(json.dumps(state))
+    adhoc.ca.on("newOrder", lambda *_: Answer({}, 500))
+    run = done(adhoc.issue("--force"), 1)
+    assert run.out == f"{NAME} ecdsa-p256: failed\n", str(run)
 
 
 def test_verbs__plan_tells_what_the_ca_suggests(shop, ca):

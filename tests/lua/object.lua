@@ -97,6 +97,8 @@ test("test_mistake__is_raised_where_the_program_stands", function()
 	mistaken("a name or a list", function() local _ = cx:csr(key) end)
 	mistaken("argument 3: a list of texts", function() local _ = cx:csr(key, { 1 }) end)
 	mistaken("argument 3: a list of texts", function() local _ = cx:csr(key, 1) end)
+	mistaken("a type is needed", function() local _ = cx:target {} end)
+	mistaken("a CA is needed", function() local _ = cx:account { agree_tos = true } end)
 	mistaken("there is no option colour", function() local _ = cx:account { "letsencrypt", colour = 1 } end)
 	mistaken("the option socket is text", function()
 		local _ = cx:target { "haproxy", socket = print }

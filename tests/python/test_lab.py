@@ -92,6 +92,7 @@ def test_fleet__does_what_the_command_does(lab, cx, shop):
     fleet = cx.fleet(shop.config_file)
     assert (fleet.certificates, fleet.accounts, fleet.targets) == (["shop"], ["test"], ["edge"])
     assert [entry["action"] for entry in fleet.plan()] == ["issue"]
+    assert [entry["action"] for entry in fleet.plan("shop", force=True)] == ["issue"]
     assert [entry["outcome"] for entry in fleet.test(timeout=30)][-1] in ("done", "unchanged")
     (done,) = fleet.renew(timeout=60)
     assert (done["name"], done["outcome"], done["error"]) == ("shop", "done", None)

@@ -4,6 +4,7 @@ import copy
 import gc
 import os
 import pickle
+import pydoc
 import random
 import subprocess
 import sys
@@ -88,6 +89,32 @@ def test_chain__parts_and_checks(cx):
 def test_data__must_be_bytes_or_text(cx, data):
     with pytest.raises(TypeError):
         cx.key_from(data)
+
+
+def test_object__of_another_kind_is_told_as_one(cx):
+    key, chain = cx.key(), "shop"
+    csr = cx.csr(key, ["www.example.org"])
+    account, files = cx.account("https://ca.example.org/dir"), cx.target("files")
+    for what, call in (
+        ("Chain is needed, not str", lambda: files.deploy("shop", chain, key)),
+        ("Key is needed, not Csr", lambda: cx.csr(csr, ["www.example.org"])),
+        ("Key is needed, not str", lambda: cx.csr("key", ["www.example.org"], "CN=a")),
+        ("Csr is needed, not NoneType", lambda: account.order(None)),
+        ("Target is needed, not str", lambda: account.order(csr, http01="files")),
+        ("Chain is needed, not Key", lambda: account.order(csr, replaces=key)),
+        ("Chain is needed, not str", lambda: account.revoke(chain)),
+        ("Chain is needed, not str", lambda: account.fetch_renewal(chain)),
+        ("Key is needed, not str", lambda: account.rotate_key("key")),
+        ("Csr is needed, not Key", lambda: key.self_sign(key, 0)),
+        ("Store is needed, not str", lambda: cx.use_store("files")),
+    ):
+        with pytest.raises(TypeError, match=f"^a {what}$"):
+            call()
+
+
+def test_help__has_no_comments_in_it():
+    for kind in (certauto.Context, certauto.Key, certauto.Job):
+        assert "# " not in pydoc.render_doc(kind, renderer=pydoc.plaintext)
 
 
 @pytest.mark.parametrize("names", [5, [5], [b"a"], [None], object()])

@@ -307,6 +307,28 @@ with_csr() {
 	refused '*.example.org' http-01
 }
 
+@test "what is wrong with an option is not said of a configuration that nobody wrote" {
+	adhoc issue --target files,directory=/srv,webroot=/srv --contact nobody
+	refused '"nobody"'
+	[[ $stderr != *"this is about"* ]]
+	adhoc issue --target files,directory=/srv,webroot=/srv --profile ''
+	[[ $stderr != *"this is about"* ]]
+}
+
+@test "what is wrong with a target of a configuration is said with its name" {
+	config() {
+		printf '{"state": "%s/state", "targets": {"edge": %s}}' "$PWD" "$1" >c.json
+		certauto -c c.json check
+		ended 2
+	}
+	config '{"type": "avii"}'
+	complains 'c.json:1: target "edge": there is no target type "avii"'
+	config '{"type": "avi", "password": {"env": "THERE_IS_NONE"}}'
+	complains "c.json:1: edge: password: the environment has no variable THERE_IS_NONE"
+	config '{"type": "avi", "url": {}}'
+	complains "c.json:1: edge: url must be"
+}
+
 @test "status: a certificate not issued yet; relative paths are taken from here" {
 	certauto status --json --server https://127.0.0.1:1/dir --state state \
 		--domain shop.example.org --key ecdsa-p256 --key rsa-2048 \
@@ -326,6 +348,24 @@ with_csr() {
 	says "not issued yet"
 	adhoc renew --json --dry-run --target files,directory=/srv,webroot=/srv
 	json 'top["plan"][0]["name"] == "shop.example.org" and top["plan"][0]["action"] == "issue"'
+	# What failed has to wait, but not where it is asked for.
+	adhoc issue --target files,directory=/srv,webroot=/srv
+	ended 1
+	adhoc issue --dry-run --target files,directory=/srv,webroot=/srv
+	says "issue: never issued"
+	adhoc renew --dry-run --target files,directory=/srv,webroot=/srv
+	says "nothing: it must wait until"
 	[ ! -e /srv/.well-known ]
 	[ ! -e state/certs/shop.example.org/ecdsa-p256/current ]
+}
+
+@test "a hook's variables are named, not told" {
+	hook="hook,style=lego,program=[\"/bin/true\"]"
+	for value in TOKEN=canary NAME,TOKEN=canary; do
+		adhoc issue --target "$hook,environment=$value"
+		refused "--target hook" environment=NAME
+		[[ $stderr != *canary* && $output != *canary* ]]
+	done
+	adhoc issue --dry-run --target "$hook,environment=TOKEN,dns_check=no" --challenge dns-01
+	ended 0
 }

@@ -288,6 +288,11 @@ hanging_target() {
 		LEGO_HOOK_ISSUER_CERT_PATH=lego/_.example.org.issuer.crt certauto hook lego deploy
 	ended 0
 	deployed both wild
+	mv lego/_.example.org.issuer.crt elsewhere.pem
+	LEGO_CERT_DOMAIN=four LEGO_CERT_PATH=lego/_.example.org.crt LEGO_CERT_KEY_PATH=lego/_.example.org.key \
+		LEGO_ISSUER_CERT_PATH=elsewhere.pem certauto hook lego deploy
+	ended 0
+	deployed both four
 	certauto hook lego deploy
 	ended 2
 	complains LEGO_CERT_PATH

@@ -153,6 +153,13 @@ same_key() {
 	certauto self-signed --cn a.example.org --key-out key.pem --subject nonsense
 	ended 2
 	complains subject
+	for subject in CN=other 'O=Example, CN=other'; do
+		certauto self-signed --cn a.example.org --key-out key.pem --subject "$subject"
+		ended 2
+		complains --cn --subject
+	done
+	certauto self-signed --cn a.example.org --key-out key2.pem --subject 'O=Example\, CN=x'
+	ended 0
 	[ ! -e key.pem ]
 }
 
@@ -249,6 +256,31 @@ nsx_certificate() {
 		one["self_signed"], one["signed_by_next"], one["names"])
 		for one in top["certificates"]] ==
 		[(False, "RSA", 2048, True, None, ["nsx.example.org", "192.0.2.10"])]'
+	past_certificate
+	certauto export --cert past.pem --verify
+	ended 0
+	says "2001-02-03 00:00:00 UTC: EXPIRED"
+	cat nsx.pem past.pem >both.pem
+	certauto export --cert both.pem --verify
+	ended 0
+	[ "$(grep -c EXPIRED out)" -eq 1 ] || fail_run "not one of them has expired"
+}
+
+# past.pem: a certificate of 2001.
+past_certificate() {
+	/usr/bin/python3 - <<-'END' >past.pem
+		from datetime import datetime
+		from cryptography import x509
+		from cryptography.hazmat.primitives import hashes, serialization
+		from cryptography.hazmat.primitives.asymmetric import ec
+
+		key = ec.generate_private_key(ec.SECP256R1())
+		name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "past.example.org")])
+		made = x509.CertificateBuilder(name, name, key.public_key(), 1)
+		made = made.not_valid_before(datetime(2001, 1, 1)).not_valid_after(datetime(2001, 2, 3))
+		pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+		print(pem.decode(), end="")
+	END
 }
 
 # root.pem, and leaf.pem with an intermediate, which root.pem has signed.
@@ -320,12 +352,19 @@ chain_of_three() {
 	certauto -c c.json export shop
 	ended 2
 	complains shop
+	printf '{"state": "%s/state", "accounts": {"le": {"server": "https://ca.example.org/dir"}},
+		"certificates": {"shop": {"account": "le", "names": ["shop.example.org"], "challenge":
+		{"type": "dns-persist-01"}}}}\n' "$PWD" >issued.json
+	certauto -c issued.json export shop
+	ended 1
+	complains "shop ecdsa-p256 was never issued" "certauto issue shop"
 	certauto export
 	ended 2
 	complains NAME --cert
 	nsx_certificate
 	certauto export --cert nsx.pem shop
 	ended 2
+	complains "exclude each other"
 	certauto export --cert none.pem
 	ended 2
 	complains none.pem
@@ -356,6 +395,33 @@ chain_of_three() {
 	certauto self-signed --cn a.example.org --key-out key.pem --target "files,directory=$PWD"
 	ended 2
 	complains --out
+}
+
+@test "self-signed --target: a mistake about it is told before a file is written" {
+	for target in avi nope,x=1 files files,directory=rel rfc2136,key_file=/x; do
+		certauto self-signed --cn a.example.org --key-out k.pem --out n.pem \
+			--target "files,directory=$PWD,probe=no" --target "$target"
+		ended 2
+		[ ! -e k.pem ]
+		[ ! -e n.pem ]
+	done
+	certauto self-signed --cn a.example.org --key-out k.pem --out n.pem --name ../x \
+		--target "files,directory=$PWD,probe=no"
+	ended 2
+	complains --name ../x
+	left=$(ls)
+	[ "$left" = $'err\nout' ] || fail_run "something is left: $left"
+}
+
+@test "deploy --cert: nothing is deployed when one of the targets is a mistake" {
+	nsx_certificate
+	mkdir disk
+	for target in files rfc2136,key_file=/x; do
+		certauto deploy --cert nsx.pem --key nsx.key \
+			--target "files,directory=$PWD/disk,probe=no" --target "$target"
+		ended 2
+		[ -z "$(ls disk)" ]
+	done
 }
 
 @test "deploy --cert: what is in files" {

@@ -220,3 +220,62 @@ ERROR_KEYS='{"code", "message", "advice", "object", "type", "status", "retry_at"
 	[ "$status" -eq 1 ]
 	[[ $output == *"cannot write"* ]]
 }
+
+without_configuration() {
+	[ ! -e /etc/certauto/certauto.json ] || skip "this machine has a configuration"
+}
+
+@test "without a configuration: a verb is told of the options it takes" {
+	without_configuration
+	for verb in check gc plan "target test edge"; do
+		# shellcheck disable=SC2086 # a verb may be several words
+		certauto $verb
+		ended 2
+		complains "there is no configuration" /etc/certauto/certauto.json -c
+		[[ $stderr != *--server* ]]
+	done
+	certauto renew
+	ended 2
+	complains "(--server, --state, --domain, --target)"
+	certauto account show
+	ended 2
+	complains "(--server, --state)"
+}
+
+@test "without a configuration: a lone word that is a type, or no type, is told so" {
+	without_configuration
+	certauto target recipe nope
+	ended 2
+	complains "there is no target type nope; there are:" netscaler
+	for verb in "hook certbot-auth" "csr --domain a.example.org" \
+		"self-signed --cn a.example.org --key-out k.pem --out n.pem"; do
+		# shellcheck disable=SC2086
+		CERTBOT_DOMAIN=a.example.org CERTBOT_VALIDATION=x certauto $verb --target rfc2136
+		ended 2
+		complains "a type needs its options: rfc2136,key_file=...," \
+			"certauto target options rfc2136"
+	done
+}
+
+@test "without a configuration: what is missing is shown by an example of the same verb" {
+	certauto status --state "$PWD"
+	ended 2
+	complains --server --domain --target "certauto status --server letsencrypt --state"
+	certauto account show --state "$PWD"
+	ended 2
+	complains "--server" "For example: certauto account show --server"
+	[[ $stderr != *--domain* ]]
+}
+
+@test "a second word that is no verb is told as one" {
+	for word in target account hook; do
+		certauto $word foo
+		ended 2
+		complains "there is no verb $word foo; there are:"
+	done
+}
+
+@test "help: a verb without operands has no blank at the end of its usage" {
+	certauto help status
+	[[ $output == "usage: certauto status [OPTION...]"$'\n'* ]]
+}

@@ -213,7 +213,7 @@ static void test_finish__that_fails_is_remembered_and_done_by_the_next_run(void 
 	assert_int_equal(certauto_fleet_dup_status(&status, u->fleet, NULL, 0), 0);
 	assert_non_null(strstr(status, "\"state\":\"active-not-saved\""));
 	assert_non_null(strstr(status, "\"message\":\"" UNSAVED));
-	assert_int_equal(certauto_fleet_dup_plan(&plan, u->fleet), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&plan, u->fleet, NULL, 0, 0), 0);
 	assert_non_null(strstr(plan, "box serves it, but it is not saved there"));
 	appliance.fails = NULL;
 	assert_int_equal(renew(u), 0);
@@ -512,7 +512,7 @@ static void assert_planned(struct unit *u, const char *why)
 {
 	char *plan = NULL;
 
-	assert_int_equal(certauto_fleet_dup_plan(&plan, u->fleet), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&plan, u->fleet, NULL, 0, 0), 0);
 	if (strstr(plan, why) == NULL || strstr(plan, "\"issue\"") == NULL)
 		fail_msg("%s", plan);
 	certauto_mem_free(plan);

@@ -321,6 +321,24 @@ static void test_run__cancelled_counts_as_no_failure(void **state)
 
 /* ---- backoff ---- */
 
+static void assert_told(int rc, char *text, const char *what)
+{
+	assert_int_equal(rc, 0);
+	if (strstr(text, what) == NULL)
+		fail_msg("%s is not in %s", what, text);
+	certauto_mem_free(text);
+}
+
+/* That is the plan of what is named, or forced, or neither. */
+static void assert_plan(struct unit *u, int named, int flags, const char *what)
+{
+	const char *name = "shop";
+	char *text = NULL;
+	int rc = certauto_fleet_dup_plan(&text, u->fleet, named ? &name : NULL, named, flags);
+
+	assert_told(rc, text, what);
+}
+
 static void test_renew__a_failed_order_waits_unless_it_is_named(void **state)
 {
 	struct certauto__lineage_state kept = {0};
@@ -337,6 +355,9 @@ static void test_renew__a_failed_order_waits_unless_it_is_named(void **state)
 	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
 	(void)box(u, &kept);
 	assert_int_equal(kept.failures, 1);
+	assert_plan(u, 0, 0, "\"action\":\"nothing\",\"why\":\"it must wait until ");
+	assert_plan(u, 1, 0, "\"action\":\"issue\",\"why\":\"never issued\"");
+	assert_plan(u, 0, CERTAUTO_FLEET_FORCE, "\"action\":\"issue\"");
 	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
 	(void)box(u, &kept);
 	assert_int_equal(kept.failures, 2);
@@ -356,6 +377,7 @@ static void test_renew__the_cas_limit_holds_for_all(void **state)
 		CERTAUTO_ERETRY_LATER);
 	assert_int_equal(u->fleet->results[0].error.retry_at, kept.limited_until);
 	assert_outcome(u, "later", CERTAUTO_ERETRY_LATER);
+	assert_plan(u, 1, CERTAUTO_FLEET_FORCE, "\"action\":\"nothing\"");
 }
 
 static void test_renew__that_must_wait_still_deploys_what_there_is(void **state)
@@ -413,6 +435,9 @@ static void test_renew__given_up_deploys_what_there_is_and_says_why_each_time(vo
 	assert_int_equal(renew(u), CERTAUTO_EREFUSED);
 	assert_non_null(strstr(u->fleet->results[0].error.message, "not this one"));
 	assert_non_null(strstr(u->fleet->results[0].error.advice, "certauto renew shop"));
+	assert_plan(u, 0, 0, "\"action\":\"nothing\",\"why\":\"given up: not this one\"");
+	assert_plan(u, 1, 0, "\"action\":\"renew\"");
+	assert_plan(u, 0, CERTAUTO_FLEET_FORCE, "\"action\":\"renew\"");
 	/* Named, the CA is asked: here nobody listens. */
 	assert_int_equal(certauto_fleet_renew(u->fleet, &name, 1, 0, 60000), CERTAUTO_ENET);
 	(void)box(u, &kept);
@@ -539,11 +564,11 @@ static void test_wish__is_a_time(void **state)
 	assert_int_equal(certauto_fleet_set_renew_before(u->fleet, -1), CERTAUTO_EINVAL);
 	assert_int_equal(certauto_fleet_set_renew_before(
 				 u->fleet, certauto__clock_now() + 60 * DAY), 0);
-	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet, NULL, 0, 0), 0);
 	assert_non_null(strstr(text, "\"action\":\"renew\""));
 	certauto_mem_free(text);
 	assert_int_equal(certauto_fleet_set_renew_before(u->fleet, 0), 0);
-	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet), 0);
+	assert_int_equal(certauto_fleet_dup_plan(&text, u->fleet, NULL, 0, 0), 0);
 	assert_non_null(strstr(text, "\"action\":\"deploy\""));
 	certauto_mem_free(text);
 }
@@ -593,14 +618,6 @@ static void test_gc__tells_of_what_is_no_longer_configured(void **state)
 	assert_true(unit_exists(unit_state_path(&u->store, "jobs/old-csr.json")));
 }
 
-static void assert_told(int rc, char *text, const char *what)
-{
-	assert_int_equal(rc, 0);
-	if (strstr(text, what) == NULL)
-		fail_msg("%s is not in %s", what, text);
-	certauto_mem_free(text);
-}
-
 static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 {
 	struct unit *u = *state;
@@ -615,22 +632,24 @@ static void test_status__reads_what_there_is_and_makes_nothing(void **state)
 		"\"targets\":[{\"name\":\"box\",\"state\":\"pending\",\"fingerprint_sha256\":null,"
 		"\"checked_at\":null,\"last_error\":null}]}]}]}");
 	assert_false(unit_exists(u->store.state));
-	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	rc = certauto_fleet_dup_plan(&text, u->fleet, NULL, 0, 0);
 	assert_told(rc, text,
 		"[{\"name\":\"shop\",\"key\":\"ecdsa-p256\",\"action\":\"issue\",\"why\":\"never "
 		"issued\"}]");
 	assert_false(unit_exists(u->store.state));
 	issue(u, DAY);
-	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	rc = certauto_fleet_dup_plan(&text, u->fleet, NULL, 0, 0);
 	assert_told(rc, text, "\"action\":\"deploy\",\"why\":\"not deployed to box\"");
 	assert_int_equal(deploy(u), 0);
-	rc = certauto_fleet_dup_plan(&text, u->fleet);
+	rc = certauto_fleet_dup_plan(&text, u->fleet, NULL, 0, 0);
 	assert_told(rc, text, "\"action\":\"nothing\"");
 	rc = certauto_fleet_dup_status(&text, u->fleet, NULL, 0);
 	assert_told(rc, text, "\"state\":\"unproved\"");
 	rc = certauto_fleet_dup_status(&text, u->fleet, (const char *const[]){ "shop" }, 1);
 	assert_told(rc, text, "\"state\":\"unproved\"");
 	rc = certauto_fleet_dup_status(&text, u->fleet, (const char *const[]){ "shoe" }, 1);
+	assert_int_equal(rc, CERTAUTO_ENOTFOUND);
+	rc = certauto_fleet_dup_plan(&text, u->fleet, (const char *const[]){ "shoe" }, 1, 0);
 	assert_int_equal(rc, CERTAUTO_ENOTFOUND);
 	/* A new generation makes what was deployed a thing of the past. */
 	issue(u, 0);

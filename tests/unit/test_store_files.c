@@ -792,6 +792,8 @@ static void test_store__public_calls_load_what_was_kept(void **state)
 	assert_int_equal(certauto_store_set(store, "directory", u->state), 0);
 	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0),
 		CERTAUTO_ENOTFOUND);
+	assert_non_null(strstr(certauto_error_message(certauto_context_error(u->cx)),
+		"was never issued"));
 	assert_int_equal(certauto_store_load(&key, &chain, store, "../x", KEY, 0), CERTAUTO_EINVAL);
 	make_generation(u, id);
 	assert_int_equal(certauto_store_load(&key, &chain, store, NAME, KEY, 0), 0);

@@ -87,7 +87,7 @@ static void test_avi__options_that_do_not_fit_are_refused(void **state)
 		{"certificate", long_name, "longer than 200"},
 		{"bind", long_name, "longer than 200"},
 		{"insecure", "no", "everybody on the way could read the password"},
-		{"pin", "sha256//x", "need a url with https://"},
+		{"pin", LAB_PIN, "need a url with https://"},
 	};
 	struct lab *lab = lab_new();
 	certauto_target *target;
@@ -255,7 +255,7 @@ static void test_avi__a_call_is_written_as_it_is_meant(void **state)
 	certauto__exchange_reset(&x);
 	certauto__avi_call(&x, target, "POST", "role", "a?b#c/renew", "");
 	assert_string_equal(certauto__buffer_text(&x.url),
-		"https://ctl.example:8443/api/role/a%3Fb%23c/renew");
+		"https://ctl.example:8443/api/role/a%3Fb%23c%2Frenew");
 	certauto__avi_body(&w, &x);
 	certauto__json_object(&w);
 	certauto__avi_put_ref(&w, "run_script_ref", "alertscriptconfig", "alertscriptconfig-1");
@@ -415,21 +415,25 @@ static const char *const row_fields[] = {"name", "ssl.on", "ports[].port", "port
 static void test_avi__rows_are_read_whatever_their_form(void **state)
 {
 	static const struct {
-		const char *body, *rows;
+		const char *method, *body, *rows;
 		int64_t total;
 	} cases[] = {
-		{"", "", 0},
-		{NOTHING, "", 0},
-		{OBJECT_A, ROW_A, 1},
-		{"{\"count\":9,\"results\":[" OBJECT_A "," OBJECT_A "],\"next\":\"u\"}",
+		{"PUT", "", "", 0},
+		{"GET", NOTHING, "", 0},
+		{"GET", "{\"count\":0}", "", 0},
+		{"PUT", OBJECT_A, ROW_A, 1},
+		{"GET", "{\"count\":9,\"results\":[" OBJECT_A "," OBJECT_A "],\"next\":\"u\"}",
 			ROW_A ROW_A, 9},
-		{"{\"results\":[{},{\"name\":null,\"ports\":[],\"hosts\":[\"\"]}],\"count\":2}",
+		{"GET",
+			"{\"results\":[{},{\"name\":null,\"ports\":[],\"hosts\":[\"\"]}],"
+			"\"count\":2}",
 			"- - - - -\n- - - - \n", 2},
-		{"{\"name\":\"\",\"ssl\":\"text\",\"ports\":[{}]}", " -   -\n", 1},
-		{"{\"ssl.on\":true,\"ports[]\":{\"port\":5},\"hosts[]\":1}", "- - - - -\n", 1},
-		{"{\"name\":1.50e3,\"ssl\":{\"on\":12345678901234567890}}",
+		{"PUT", "{\"name\":\"\",\"ssl\":\"text\",\"ports\":[{}]}", " -   -\n", 1},
+		{"PUT", "{\"ssl.on\":true,\"ports[]\":{\"port\":5},\"hosts[]\":1}",
+			"- - - - -\n", 1},
+		{"PUT", "{\"name\":1.50e3,\"ssl\":{\"on\":12345678901234567890}}",
 			"1.50e3 12345678901234567890 - - -\n", 1},
-		{"{\"name\":\"a,b\",\"hosts\":[\"c,d\",\"e\"]}", "a,b - - - c;d,e\n", 1},
+		{"PUT", "{\"name\":\"a,b\",\"hosts\":[\"c,d\",\"e\"]}", "a,b - - - c;d,e\n", 1},
 	};
 	certauto__buffer rows = CERTAUTO__BUFFER(4096);
 	certauto__exchange x = {0};
@@ -438,7 +442,7 @@ static void test_avi__rows_are_read_whatever_their_form(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		said(&x, "GET", 200, cases[i].body);
+		said(&x, cases[i].method, 200, cases[i].body);
 		certauto__buffer_clear(&rows);
 		total = -1;
 		assert_int_equal(certauto__rest_rows(&x, row_fields, row_add, &rows, &total, NULL),
@@ -679,7 +683,7 @@ static void test_avi__many_jobs_share_one_session_that_is_ended(void **state)
 	assert_int_equal(test_many(&visit, 20, 0), 20);
 	assert_int_equal(device->n_logins, 1);
 	assert_int_equal(device->n_logouts, 1);
-	assert_string_equal(certauto__buffer_text(&visit.lab->warnings), "");
+	lab_warns_of_nothing_else(visit.lab);
 	assert_int_equal(test_once(&visit), 0);
 	assert_int_equal(device->n_logins, 2);
 	visit_end(&visit);
@@ -1038,6 +1042,7 @@ struct finding {
 	"{\"resource\":\"PERMISSION_HTTPPOLICYSET\",\"type\":\"" policies "\"}," \
 	"{\"resource\":\"PERMISSION_SSLKEYANDCERTIFICATE\",\"type\":\"" certificates "\"}," \
 	"{\"resource\":\"PERMISSION_APPLICATIONPROFILE\",\"type\":\"READ_ACCESS\"}," \
+	"{\"resource\":\"PERMISSION_ALERTCONFIG\",\"type\":\"READ_ACCESS\"}," \
 	"{\"resource\":\"PERMISSION_CERTIFICATEMANAGEMENTPROFILE\",\"type\":\"READ_ACCESS\"}]}"
 #define W "WRITE_ACCESS"
 #define ACCOUNT(more) \
@@ -1111,7 +1116,10 @@ static const struct finding findings[] = {
 		CERTAUTO_EREFUSED, "has a script without certificate_request()"},
 	{"GET /api/alertscriptconfig/alertscriptconfig-1", "{\"error\":\"gone\"}", 404,
 		CERTAUTO_ENOTFOUND, "looking for the script of the profile"},
-	{"GET /api/alertscriptconfig/alertscriptconfig-1", "{\"error\":\"no\"}", 403, 0, NULL},
+	{"GET /api/alertscriptconfig/alertscriptconfig-1", "{\"error\":\"no\"}", 403,
+		CERTAUTO_EPERM, "looking for the script of the profile"},
+	{"GET /api/alertscriptconfig?page_size=1", "{\"error\":\"no\"}", 403, CERTAUTO_EPERM,
+		"has no right to read PERMISSION_ALERTCONFIG"},
 };
 
 static void device_usual(struct device *device)
@@ -1260,6 +1268,7 @@ static void test_avi__the_recipe_is_json_without_secrets(void **state)
 	lab_set(target, "profile", "company-le");
 	assert_int_equal(certauto_target_dup_recipe(&recipe, target), 0);
 	assert_null(strstr(recipe, "geheim"));
+	assert_non_null(strstr(recipe, "\"PERMISSION_ALERTCONFIG\"")); /* profile is set */
 	assert_non_null(strstr(recipe, "\"username\": \"le\"")); /* not that of the administrator */
 	assert_int_equal(certauto__json_read("recipe", recipe, strlen(recipe),
 				 &certauto__json_limits_acme, recipe_cb, &names, NULL), 0);

@@ -434,6 +434,57 @@ static void short_of_memory(struct scene *scene, int (*run)(struct scene *))
 	}
 }
 
+/* What is behind the line break would be the fields of somebody else's. */
+static void test_find__a_name_with_line_breaks_is_one_name(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	tell(&scene, "GET /api/virtualservice?vsvip_ref=vsvip-1&", 200,
+		"{\"count\":1,\"results\":[{\"uuid\":\"virtualservice-1\",\"name\":\"shop\\ntrue"
+		"\\nVS_TYPE_VH_CHILD\\n\\nvirtualservice-2\\n\\n\\n\\n\\n\\n\\n\","
+		"\"services\":[{\"port\":80}]}]}", 0);
+	start(&scene);
+	ok(&scene, present(&scene));
+	assert_null(strstr(scene.controller->device.log, "virtualservice-2"));
+	assert_non_null(strstr(scene.controller->device.log, "PATCH /api/virtualservice/virtual"));
+	scene_free(&scene);
+}
+
+static void test_present__an_id_of_the_controller_does_not_lead_elsewhere(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	tell(&scene, "POST /api/httppolicyset", 201, "{\"uuid\":\"../user/user-1\"}", 0);
+	tell(&scene, "GET /api/httppolicyset?name.contains=", 200, NOTHING, 0);
+	tell(&scene, "PATCH /api/virtualservice/virtualservice-1", 400, "{\"error\":\"no\"}", 0);
+	start(&scene);
+	assert_true(present(&scene) < 0);
+	assert_null(strstr(scene.controller->device.log, "DELETE /api/httppolicyset/../"));
+	assert_non_null(strstr(scene.controller->device.log,
+		"DELETE /api/httppolicyset/..%2Fuser%2Fuser-1\n"));
+	scene_free(&scene);
+}
+
+static void test_cleanup__an_odd_answer_does_not_say_that_nothing_is_there(void **state)
+{
+	static const char *const bodies[] = {"", "null", "[]", "{}", "\"maintenance\"",
+		"{\"results\":\"x\"}", "{\"count\":1}", "{\"message\":\"be back soon\"}"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		struct scene scene = scene_new();
+
+		tell(&scene, "GET /api/httppolicyset?name.contains=", 200, bodies[i], 0);
+		start(&scene);
+		assert_int_equal(cleanup(&scene), CERTAUTO_EPROTO);
+		lab_says(scene.lab, "the answer is ");
+		scene_free(&scene);
+	}
+}
+
 static void test_present__short_of_memory_is_told(void **state)
 {
 	struct scene scene = scene_new();
@@ -468,6 +519,9 @@ int main(void)
 		cmocka_unit_test(test_find__a_parent_that_is_a_child_is_no_way_without_an_end),
 		cmocka_unit_test(test_leave__an_answer_without_names_is_looked_at),
 		cmocka_unit_test(test_cleanup__of_what_is_not_there_is_done),
+		cmocka_unit_test(test_find__a_name_with_line_breaks_is_one_name),
+		cmocka_unit_test(test_present__an_id_of_the_controller_does_not_lead_elsewhere),
+		cmocka_unit_test(test_cleanup__an_odd_answer_does_not_say_that_nothing_is_there),
 		cmocka_unit_test(test_present__short_of_memory_is_told),
 	};
 

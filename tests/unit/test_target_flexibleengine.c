@@ -354,6 +354,36 @@ static void test_options__no_host_of_another_provider_is_guessed(void **state)
 	lab_free(lab);
 }
 
+/* Where there is no TLS, there is nothing that a pin or a CA could prove. */
+static void test_options__a_pin_needs_https_everywhere(void **state)
+{
+	static const char pin[] = "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+	static const char *const urls[] = {"iam_url", "dns_url", "elb_url", "elb_v2_url"};
+	struct lab *lab = lab_new();
+	certauto_error error = {0};
+	certauto_target *target;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < 2 * sizeof(urls) / sizeof(urls[0]); i++) {
+		target = target_make(lab, "https://127.0.0.1");
+		for (j = 0; j < sizeof(urls) / sizeof(urls[0]); j++)
+			lab_set(target, urls[j],
+				i / 2 == j ? "http://127.0.0.1" : "https://127.0.0.1");
+		assert_int_equal(certauto_target_check(target), 0);
+		assert_int_equal(certauto__target_may_take_key(target, &error), CERTAUTO_ETLS);
+		lab_set(target, i % 2 ? "pin" : "ca_file", i % 2 ? pin : "/ca.pem");
+		assert_int_equal(certauto_target_check(target), CERTAUTO_EINVAL);
+		lab_says(lab, urls[i / 2]);
+		assert_int_equal(certauto__target_may_take_key(target, &error), CERTAUTO_ETLS);
+		lab_set(target, "insecure", "no");
+		assert_int_equal(certauto__target_may_take_key(target, &error), CERTAUTO_ETLS);
+		certauto__error_clear(&error);
+		certauto_target_free(target);
+	}
+	lab_free(lab);
+}
+
 /* ---- the challenge ---- */
 
 static void test_present__the_value_is_added_and_that_one_is_removed(void **state)
@@ -385,11 +415,147 @@ static void test_present__what_is_there_is_not_written_again(void **state)
 	assert_int_equal(present(&scene), 0);
 	assert_int_equal(present(&scene), 0);
 	assert_int_equal(n_of(&scene, "POST /v2"), 1);
-	assert_int_equal(cleanup(&scene), 0); /* the first of two: it is still wanted */
-	assert_int_not_equal(scene.cloud->values[0], '\0');
 	assert_int_equal(cleanup(&scene), 0);
 	assert_int_equal(scene.cloud->values[0], '\0');
 	assert_int_equal(n_of(&scene, "DELETE "), 1);
+	scene_free(&scene);
+}
+
+/* A job that has written the value, which is not in effect yet. */
+static certauto_job *presenting(struct scene *scene)
+{
+	certauto_job *job = NULL;
+	int i;
+
+	scene->cloud->pending = 100000;
+	assert_int_equal(certauto_target_start_present(&job, scene->target, "dns-01", NAME,
+				 "token", VALUE, TIMEOUT_MS), 0);
+	for (i = 0; i < 500 && scene->cloud->values[0] == '\0'; i++)
+		assert_true(certauto_context_run(scene->lab->cx, 10) >= 0);
+	assert_non_null(strstr(scene->cloud->values, VALUE));
+	return job;
+}
+
+static void end(struct scene *scene, certauto_job *job, int result)
+{
+	scene->cloud->pending = scene->cloud->looks = 0;
+	while (certauto_job_result(job) == CERTAUTO_AGAIN)
+		assert_true(certauto_context_run(scene->lab->cx, 10) >= 0);
+	assert_int_equal(certauto_job_result(job), result);
+	certauto_job_free(job);
+}
+
+static void abandon(struct scene *scene)
+{
+	certauto_job *job = presenting(scene);
+
+	certauto_job_cancel(job);
+	certauto_job_cancel(job);
+	end(scene, job, CERTAUTO_ECANCELED);
+}
+
+static void test_present__what_was_abandoned_is_wanted_no_more(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	device_start(&scene.cloud->device);
+	abandon(&scene);
+	assert_int_equal(present(&scene), 0);
+	assert_int_equal(cleanup(&scene), 0);
+	assert_string_equal(scene.cloud->values, "");
+	abandon(&scene);
+	scene.cloud->values[0] = '\0'; /* somebody has cleaned up by hand */
+	assert_int_equal(certauto_target_present(scene.target, "dns-01", NAME, "token2", "SECOND",
+				 TIMEOUT_MS), 0);
+	assert_string_equal(scene.cloud->values, "[\"\\\"SECOND\\\"\"]");
+	scene_free(&scene);
+}
+
+/* Who takes an odd answer for "there is nothing" leaves what is there, and says it is gone. */
+static void test_cleanup__an_odd_answer_is_no_empty_list(void **state)
+{
+	static const char *const bodies[] = {"", "null", "[]", "{}", "{\"recordsets\":null}",
+		"\"maintenance\"", "{\"recordsets\":\"x\"}", "{\"message\":\"be back soon\"}",
+		"{\"recordsets\":[null]}"};
+	static const char *const odd[] = {"GET /v2/zones?", "GET /v2/zones/z1/recordsets?",
+		"GET /v2/zones/z1/recordsets/r1"};
+	struct scene scene;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < 3 * sizeof(bodies) / sizeof(bodies[0]); i++) {
+		scene = scene_new();
+		j = i % 3;
+		scene.cloud->pending = 1;
+		strcpy(scene.cloud->values, "[\"\\\"" VALUE "\\\"\"]");
+		device_tell(&scene.cloud->device, odd[j], 200, bodies[i / 3], 0);
+		device_start(&scene.cloud->device);
+		if (cleanup(&scene) != CERTAUTO_EPROTO)
+			fail_msg("%s %s: %s", odd[j], bodies[i / 3], lab_message(scene.lab));
+		assert_non_null(certauto_error_advice(certauto_context_error(scene.lab->cx)));
+		scene_free(&scene);
+	}
+}
+
+static void test_zones__a_list_without_an_end_is_none(void **state)
+{
+	struct scene scene = scene_new();
+
+	(void)state;
+	device_tell(&scene.cloud->device, "GET /v2/zones?", 200, "{\"links\":{\"next\":\"x?"
+		"marker=m\"},\"zones\":[{\"id\":\"q\",\"name\":\"example.org.\"}]}", 0);
+	device_start(&scene.cloud->device);
+	assert_int_equal(present(&scene), CERTAUTO_EPROTO);
+	lab_says(scene.lab, "40 pages");
+	assert_null(strstr(scene.cloud->device.log, "recordsets"));
+	scene_free(&scene);
+}
+
+/* What the cloud tells as an id is one part of a path, whatever is in it. */
+static void test_ids__do_not_lead_elsewhere(void **state)
+{
+	static const struct {
+		const char *id, *asked;
+	} cases[] = {
+		{"../../z2?x=", "/v2/zones/z1/recordsets/..%2F..%2Fz2%3Fx%3D\n"}, {"..", NULL},
+		{"a b#", "/v2/zones/z1/recordsets/a%20b%23\n"},
+	};
+	struct scene scene;
+	char set[512];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		scene = scene_new();
+		snprintf(set, sizeof(set), "{\"recordsets\":[{\"id\":\"%s\",\"name\":"
+			"\"_acme-challenge." NAME ".\",\"type\":\"TXT\",\"status\":\"ACTIVE\","
+			"\"records\":[\"\\\"a\\\"\"]}]}", cases[i].id);
+		device_tell(&scene.cloud->device, "GET /v2/zones/z1/recordsets?", 200, set, 0);
+		device_start(&scene.cloud->device);
+		if (present(&scene) < 0 && cases[i].asked != NULL)
+			fail_msg("%s", lab_message(scene.lab));
+		assert_int_equal(n_of(&scene, "PUT "), cases[i].asked != NULL);
+		if (cases[i].asked != NULL)
+			assert_non_null(strstr(scene.cloud->device.log, cases[i].asked));
+		scene_free(&scene);
+	}
+}
+
+/* Two orders may have one challenge: the first to end leaves it to the other. */
+static void test_cleanup__leaves_what_another_job_wants(void **state)
+{
+	struct scene scene = scene_new();
+	certauto_job *job;
+
+	(void)state;
+	device_start(&scene.cloud->device);
+	job = presenting(&scene);
+	assert_int_equal(cleanup(&scene), 0);
+	assert_non_null(strstr(scene.cloud->values, VALUE));
+	end(&scene, job, 0);
+	assert_int_equal(cleanup(&scene), 0);
+	assert_string_equal(scene.cloud->values, "");
 	scene_free(&scene);
 }
 
@@ -532,7 +698,6 @@ static void test_rows__come_in_pages(void **state)
 			"\"things\":[{\"id\":\"a\"}]}", "a -\n", "m2"},
 		{"{\"things\":[],\"page_info\":{\"next_marker\":\"m2\"}}", "", ""},
 		{"{\"things\":[{\"id\":\"a\"}],\"links\":{\"self\":\"?marker=x\"}}", "a -\n", ""},
-		{"", "", ""},
 	};
 	certauto__buffer rows = CERTAUTO__BUFFER(4096);
 	certauto__exchange x = {0};
@@ -597,6 +762,12 @@ int main(void)
 		cmocka_unit_test(test_present__the_value_is_added_and_that_one_is_removed),
 		cmocka_unit_test(test_present__what_is_there_is_not_written_again),
 		cmocka_unit_test(test_options__no_host_of_another_provider_is_guessed),
+		cmocka_unit_test(test_options__a_pin_needs_https_everywhere),
+		cmocka_unit_test(test_present__what_was_abandoned_is_wanted_no_more),
+		cmocka_unit_test(test_cleanup__leaves_what_another_job_wants),
+		cmocka_unit_test(test_cleanup__an_odd_answer_is_no_empty_list),
+		cmocka_unit_test(test_zones__a_list_without_an_end_is_none),
+		cmocka_unit_test(test_ids__do_not_lead_elsewhere),
 		cmocka_unit_test(test_cleanup__looks_anew),
 		cmocka_unit_test(test_cleanup__by_another_process),
 		cmocka_unit_test(test_tell__refusals_have_a_meaning),

@@ -88,7 +88,7 @@ static void test_netscaler__options_that_do_not_fit_are_refused(void **state)
 		{"user", "me\" x \"", "option \"user\""},
 		{"folder", long_folder, "longer than 254"},
 		{"insecure", "no", "everybody on the way could read the password"},
-		{"pin", "sha256//x", "need a url with https://"},
+		{"pin", LAB_PIN, "need a url with https://"},
 	};
 	struct lab *lab = lab_new();
 	certauto_target *target;
@@ -345,7 +345,7 @@ static void test_netscaler__many_jobs_share_one_session_that_is_ended(void **sta
 	assert_int_equal(test_many(lab, target, 20, 0), 20);
 	assert_int_equal(device.n_logins, 1);
 	assert_int_equal(device.n_logouts, 1);
-	assert_string_equal(certauto__buffer_text(&lab->warnings), "");
+	lab_warns_of_nothing_else(lab);
 	assert_int_equal(test_once(target), 0);
 	assert_int_equal(device.n_logins, 2);
 	certauto_target_free(target);
@@ -916,7 +916,7 @@ static void test_netscaler__missing_rights_are_named(void **state)
 
 	(void)state;
 	assert_int_equal(test_under_recipe(lab, -1), 0);
-	assert_string_equal(certauto__buffer_text(&lab->warnings), "");
+	lab_warns_of_nothing_else(lab);
 	assert_int_equal(test_under_recipe(lab, 0), CERTAUTO_EPERM);
 	error = certauto_context_error(lab->cx);
 	lab_says(lab, "the account admin has no right to \"show ns version\"");

@@ -91,7 +91,7 @@ static void test_nsx__options_that_do_not_fit_are_refused(void **state)
 		{"name_prefix", "-x", "option \"name_prefix\""},
 		{"name_prefix", "a23456789012345678901234567890123", "at most 32"},
 		{"insecure", "no", "everybody on the way could read the password"},
-		{"pin", "sha256//x", "need a url with https://"},
+		{"pin", LAB_PIN, "need a url with https://"},
 	};
 	static const char *const ids[] = {"", "sni:", "a/b", long_id};
 	struct lab *lab = lab_new();
@@ -259,6 +259,9 @@ static void test_nsx__refusals_are_told_with_the_managers_words(void **state)
 			"in use: API", ""},
 		{"POST", 400, SAID("1", "bad: -----BEGIN EC PRIVATE KEY-----\\nhtml"),
 			CERTAUTO_EREFUSED, "(\"bad:\")", ""},
+		{"POST", 400, "{\"error_message\":\"bad\",\"related_errors\":[{\"error_message\":"
+			"\"-----BEGIN EC PRIVATE KEY-----\\nhtml\"}]}", CERTAUTO_EREFUSED,
+			"(\"bad:\")", ""},
 		{"GET", 503, "<html>proxy</html>", CERTAUTO_EREFUSED, "HTTP status 503",
 			"see how the managers are"},
 		{"GET", 200, "<html>a portal</html>", CERTAUTO_EPROTO, "HTTP status 200", ""},
@@ -358,8 +361,7 @@ static void test_nsx__rows_come_in_pages(void **state)
 		{"{\"results\":[{\"id\":\"a\"}],\"cursor\":\"0000\"}", "a -\n", NULL},
 		{"{\"results\":[],\"cursor\":\"\"}", "", NULL},
 		{"{\"results\":[],\"cursor\":null}", "", NULL},
-		{"{\"id\":\"alone\"}", "alone -\n", NULL},
-		{"", "", NULL},
+		{"{\"result_count\":0}", "", NULL},
 	};
 	certauto__buffer rows = CERTAUTO__BUFFER(4096);
 	certauto__exchange x = {0};
@@ -487,7 +489,7 @@ static void test_nsx__many_jobs_share_one_session_that_is_ended(void **state)
 	assert_int_equal(test_many(&visit, 20, 0), 20);
 	assert_int_equal(visit.manager.device.n_logins, 1);
 	assert_int_equal(visit.manager.device.n_logouts, 1);
-	assert_string_equal(certauto__buffer_text(&visit.lab->warnings), "");
+	lab_warns_of_nothing_else(visit.lab);
 	assert_int_equal(test_once(&visit), 0);
 	assert_int_equal(visit.manager.device.n_logins, 2);
 	visit_end(&visit);
@@ -763,6 +765,7 @@ static void test_nsx__a_request_that_is_not_made_is_told(void **state)
 		const char *words;
 	} cases[] = {
 		{"4.1.0", "rsa-2048", 1, CERTAUTO_EPROTO, "is not there"},
+		{"2147483647.1.1", "rsa-2048", 2, CERTAUTO_EPROTO, "is not there"},
 		{"3.1.0", "rsa-2048", 2, CERTAUTO_EUNSUPPORTED, "for one DNS name only"},
 		{"4.1.0", "ecdsa-p256", 1, CERTAUTO_EREFUSED, "code 9 (\"RSA only\")"},
 	};
@@ -772,12 +775,14 @@ static void test_nsx__a_request_that_is_not_made_is_told(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct visit visit = {.manager.version = cases[i].version};
 
-		if (i == 2)
+		if (cases[i].rc == CERTAUTO_EREFUSED)
 			device_tell(&visit.manager.device, "POST /api/v1/trust-management/csrs",
 				400, SAID("9", "RSA only"), 0);
-		if (i == 1)
+		if (cases[i].rc == CERTAUTO_EUNSUPPORTED)
 			device_tell(&visit.manager.device, "POST /api/v1/trust-management/csrs",
 				404, SAID("9", "no such path"), 0);
+		device_tell(&visit.manager.device, "GET /api/v1/trust-management/csrs", 200,
+			"{\"results\":[]}", 0);
 		visit_begin(&visit);
 		assert_int_equal(request_make(&visit, cases[i].type, cases[i].n_names),
 			cases[i].rc);
@@ -839,7 +844,7 @@ static void check_finding(const struct finding *finding)
 	if (rc < 0)
 		lab_says(visit.lab, finding->words);
 	else if (*finding->words == '\0')
-		assert_string_equal(certauto__buffer_text(&visit.lab->warnings), "");
+		lab_warns_of_nothing_else(visit.lab);
 	else
 		assert_non_null(strstr(certauto__buffer_text(&visit.lab->warnings),
 			finding->words));
@@ -854,6 +859,32 @@ static void test_nsx__the_test_tells_what_is_missing(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(findings) / sizeof(findings[0]); i++)
 		check_finding(&findings[i]);
+}
+
+static void test_nsx__the_test_takes_large_roles(void **state)
+{
+	char *role = malloc(65536);
+	struct visit visit = {0};
+	int i, n;
+
+	(void)state;
+	assert_non_null(role);
+	n = snprintf(role, 65536, "{\"features\":[");
+	for (i = 0; i < 100; i++)
+		n += snprintf(role + n, (size_t)(65536 - n),
+			"{\"feature\":\"a%d\",\"permission\":\"read\"},"
+			"{\"feature\":\"b%d\",\"permission\":\"crud\"},", i, i);
+	snprintf(role + n, (size_t)(65536 - n), "%s", strchr(ROLE("crud", "read"), '[') + 1);
+	assert_in_range(strlen(role), 6000, 8000);
+	device_tell(&visit.manager.device, "GET /api/v1/aaa/user-info", 200,
+		"{\"roles\":[{\"role\":\"a\"},{\"role\":\"b\"}]}", 0);
+	device_tell(&visit.manager.device, "GET /api/v1/aaa/roles/", 200, role, 0);
+	visit_begin(&visit);
+	if (test_once(&visit) < 0)
+		fail_msg("%s", lab_message(visit.lab));
+	assert_null(strstr(certauto__buffer_text(&visit.lab->warnings), "no role of"));
+	visit_end(&visit);
+	free(role);
 }
 
 static void test_nsx__the_test_looks_for_virtual_servers(void **state)
@@ -945,10 +976,15 @@ static void test_nsx__the_recipe_is_as_narrow_as_the_options(void **state)
 	} cases[] = {
 		{{NULL},
 			"le trust_certificates crud cluster_management read security_config read "
-			"le-keys trust_csrs crud le local_user le "},
+			"le-legacy system_administration crud le-keys trust_csrs crud "
+			"le local_user le "},
 		{{"vip", "10.0.0.5", "auth", "remote", "user", "ann"},
 			"le trust_certificates crud cluster_management crud security_config read "
-			"le-keys trust_csrs crud ann remote_user le "},
+			"le-legacy system_administration crud le-keys trust_csrs crud "
+			"ann remote_user le "},
+		{{"dialect", "apply"},
+			"le trust_certificates crud cluster_management read security_config read "
+			"le-keys trust_csrs crud le local_user le "},
 		{{"dialect", "legacy"},
 			"le trust_certificates crud cluster_management read security_config read "
 			"system_administration crud le-keys trust_csrs crud le local_user le "},
@@ -1008,6 +1044,7 @@ int main(void)
 		cmocka_unit_test(test_nsx__each_address_is_logged_in_to),
 		cmocka_unit_test(test_nsx__a_request_that_is_not_made_is_told),
 		cmocka_unit_test(test_nsx__the_test_tells_what_is_missing),
+		cmocka_unit_test(test_nsx__the_test_takes_large_roles),
 		cmocka_unit_test(test_nsx__the_test_looks_for_virtual_servers),
 		cmocka_unit_test(test_nsx__the_test_survives_a_lack_of_memory),
 		cmocka_unit_test(test_nsx__the_first_call_survives_a_lack_of_memory),

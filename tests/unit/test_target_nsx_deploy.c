@@ -297,7 +297,11 @@ static const struct where wheres[] = {
 	/* The VIP alone: nobody needs to know where the managers are. */
 	{{"service", "cluster", NULL}, "{\"nodes\":[" NODE("1", "n1", NAME, "{}") "]}",
 		"{\"ip_address\":\"" VIP "\"}", 0, "vip " VIP ":443 " VIP ",;", "u1"},
+	{{"service", "cluster", NULL}, "{\"nodes\":[" NODE("1", "n1", NAME,
+		"{\"port\":\"1\\u001b[31m\\nerror: all is lost\"}") "]}",
+		"{\"ip_address\":\"" VIP "\"}", 0, "vip " VIP ":443 " VIP ",;", "u1"},
 	{{NULL}, "<html>", NULL, CERTAUTO_EPROTO, "", NULL},
+	{{NULL}, "", NULL, CERTAUTO_EPROTO, "", NULL},
 };
 
 static certauto__verdict play_where(certauto_job *job, certauto__exchange *x, const void *arg)
@@ -374,7 +378,8 @@ static const struct preflight preflights[] = {
 	{{"ca_file", other_file, NULL}, {NULL}, 0, "the next run needs it in ca_file"},
 	{{"ca_file", other_file, NULL}, {".via", NULL}, 0, ""},
 	{{"ca_file", bad_file, NULL}, {NULL}, 0, ""},
-	{{"pin", "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", NULL}, {NULL}, 0, "the next run needs that of the new one"},
+	{{"pin", LAB_PIN, NULL}, {NULL}, 0,
+		"the next run needs that of the new one"},
 	{{"pin", own_pin, NULL}, {NULL}, 0, ""},
 	{{NULL}, {"old.0", NULL}, 0, "could not be put back"},
 	{{NULL}, {"old.0", NULL, ".seen.0", NULL}, 0, ""},
@@ -468,6 +473,78 @@ static void test_nsx__keys_of_several_types_do_not_take_turns(void **state)
 	scene_target(NULL);
 	assert_int_equal(play(play_preflight, &flight), CERTAUTO_EUNSUPPORTED);
 	says("managers present one certificate");
+	scene_end();
+}
+
+/* ---- keys and leaves that managers do not take ---- */
+
+/* Both self-signed, CA:FALSE. */
+static const char with_rsa_1024[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIICDDCCAXWgAwIBAgIUBAOxaSwlyu6d3MOeEv+Qnrzh0cQwDQYJKoZIhvcNAQEL\n"
+	"BQAwGjEYMBYGA1UEAwwPbnN4LmV4YW1wbGUub3JnMCAXDTI2MTEyMjA1NDEzMVoY\n"
+	"DzIwNTYxMTE0MDU0MTMxWjAaMRgwFgYDVQQDDA9uc3guZXhhbXBsZS5vcmcwgZ8w\n"
+	"DQYJKoZIhvcNAQEBBQADgY0AMIGJAoGBAPOO267TtVKjyTCDEyMpgro58ihnKcxy\n"
+	"3/AK+8+HbbxLeRaovZr1i/CCe/qydQGrDMBICeaEbW2UdiVddM+S22IEkQv/hqa3\n"
+	"FNWHbj6AO3YldbyhFuNbYgmJ8UHkrQLN1mFXxGtH19yvrGvpsICKmPLcZMjhsHA9\n"
+	"gY8g6YbmdVh1AgMBAAGjTTBLMB0GA1UdDgQWBBQvGBZb8uC5N5egHOMzsEglaFDo\n"
+	"9DAfBgNVHSMEGDAWgBQvGBZb8uC5N5egHOMzsEglaFDo9DAJBgNVHRMEAjAAMA0G\n"
+	"CSqGSIb3DQEBCwUAA4GBAAxA+NGEKyqXb0E+Gj6llwus/jFdjlFmpezypa+Dqhkb\n"
+	"33LHEflm6oC83sGeAAum621R/7BhY6kX12b97U1IHwyPYKyqcWe9ifi4Z2tdpfZo\n"
+	"JgTU/GIEocNsSilrBwsENKcdQ18AKO2no+FU829DuB0z8p4ljwffIF5u/rqtMO6q\n"
+	"-----END CERTIFICATE-----\n";
+
+static const char with_p521[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIICDTCCAW6gAwIBAgIUTWMGWDUi9vfv6XWPZf4xf0M2jmYwCgYIKoZIzj0EAwIw\n"
+	"GjEYMBYGA1UEAwwPbnN4LmV4YW1wbGUub3JnMCAXDTI2MTEyMjA1NDEzMVoYDzIw\n"
+	"NTYxMTE0MDU0MTMxWjAaMRgwFgYDVQQDDA9uc3guZXhhbXBsZS5vcmcwgZswEAYH\n"
+	"KoZIzj0CAQYFK4EEACMDgYYABAAnrNaX8StsWJpc/zYypkanUHepj0Dz3ETBBxSj\n"
+	"rpKhWNea1SheLihLnzMVgxHPZhEgiWCSmFysEVVAlGhYCM01cgEYHm2UTg7GNHE2\n"
+	"lvl0QA/wcmb3XLr4uwvuEpyF48Iobnd1MmxJj2inaP01nJklzAX0bSClSsifA7sn\n"
+	"iZRJ9ZeyLKNNMEswHQYDVR0OBBYEFFdauji+E2hllhyiasL7s/Fb1U8RMB8GA1Ud\n"
+	"IwQYMBaAFFdauji+E2hllhyiasL7s/Fb1U8RMAkGA1UdEwQCMAAwCgYIKoZIzj0E\n"
+	"AwIDgYwAMIGIAkIArwnTas/JljktvvWX5QuQg22DSvPJrzjqmY/wOZiGdtQi0J4N\n"
+	"LW7/6Sdp6+mJXeyXJxlks+pWxXe7/0O5W/Eu34YCQgHiEKkreqpl6iiOhrJcgFq8\n"
+	"F0/UGx50XQhg868nsxucZeQeYu840ODRE/xa225sGGkgGI4SkO6uZCaxYYPBYyAN\n"
+	"+A==\n"
+	"-----END CERTIFICATE-----\n";
+
+static const struct {
+	const char *leaf;
+	int rc;
+	const char *words;
+} unfit_leaves[] = {
+	{chain_good, 0, ""},
+	{chain_good_rsa, 0, ""},
+	{chain_ca, CERTAUTO_ECERT, "the certificate is one of a CA (CA:TRUE)"},
+	{ca_root, CERTAUTO_ECERT, "make one with CA:FALSE"},
+	{with_rsa_1024, CERTAUTO_EUNSUPPORTED, "do not take a certificate with a key of that type"},
+	{with_p521, CERTAUTO_EUNSUPPORTED, "P-256 or P-384"},
+};
+
+static void test_nsx__leaves_that_managers_do_not_take_are_not_imported(void **state)
+{
+	/* Whom it is for, and the chain, are other questions. */
+	static const struct preflight flight = {
+		{"insecure", "yes", NULL}, {".due.0", NULL, ".root", ca_root, "id", "x"}, 0, ""};
+	certauto__certs *ours;
+	size_t i;
+	int rc;
+
+	(void)state;
+	scene_begin();
+	scene_target(flight.options);
+	ours = scene.ours.chain->certs;
+	for (i = 0; i < sizeof(unfit_leaves) / sizeof(unfit_leaves[0]); i++) {
+		scene.ours.chain->certs = unit_certs(unfit_leaves[i].leaf);
+		rc = play(play_preflight, &flight);
+		certauto__certs_free(scene.ours.chain->certs);
+		if (rc != unfit_leaves[i].rc)
+			fail_msg("%zu: %d: %s", i, rc, scene.words);
+		says(unfit_leaves[i].words);
+	}
+	scene.ours.chain->certs = ours;
 	scene_end();
 }
 
@@ -1109,7 +1186,8 @@ static const struct turns forth[] = {
 	{"leaf", 'x', 0, 0, CERTAUTO__WAIT_AGAIN, "leaf", ""},
 	{"leaf", '-', 0, 0, CERTAUTO__WAIT_AGAIN, "leaf", ""},
 	{"leaf", 'x', 0, 130000, CERTAUTO__FAILED, "", "n1 does not present the new certificate"},
-	{"leaf", '-', 0, 130000, CERTAUTO__FAILED, "", "connection refused (n1: no answer"},
+	{"leaf", '-', 0, 130000, CERTAUTO__FAILED, "",
+		"connection refused (at that moment: n1: no answer"},
 	{"health", 0, 200, 0, CERTAUTO__NEXT, "health", ""},
 	{"health", 0, 403, 0, CERTAUTO__NEXT, "health", ""},
 	{"health", 0, 503, 0, CERTAUTO__WAIT_AGAIN, "health", ""},
@@ -1549,6 +1627,7 @@ int main(void)
 		cmocka_unit_test(test_nsx__the_cluster_tells_where_certificates_go),
 		cmocka_unit_test(test_nsx__what_would_fail_later_fails_before_a_change),
 		cmocka_unit_test(test_nsx__keys_of_several_types_do_not_take_turns),
+		cmocka_unit_test(test_nsx__leaves_that_managers_do_not_take_are_not_imported),
 		cmocka_unit_test(test_nsx__the_root_is_found_or_asked_for),
 		cmocka_unit_test(test_nsx__nobody_is_locked_out_by_another_ca),
 		cmocka_unit_test(test_nsx__a_use_that_is_demanded_must_be_there),

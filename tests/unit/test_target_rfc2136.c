@@ -231,6 +231,37 @@ static void test_target_rfc2136__a_key_others_can_read_is_not_used(void **state)
 	update_free(u);
 }
 
+/* Neither is one that others can put another in place of, or that they have put there. */
+static void test_target_rfc2136__a_key_others_can_change_is_not_used(void **state)
+{
+	struct update *u = update_new();
+	char path[160];
+
+	(void)state;
+	assert_int_equal(chmod(u->key, 0620), 0);
+	assert_int_equal(answer(u, 0, "a.example", "text", NULL, NULL), CERTAUTO_EPERM);
+	lab_says(u->lab, "0620");
+	assert_int_equal(chmod(u->key, 0600), 0);
+	assert_int_equal(chmod(u->lab->folder, 0770), 0);
+	assert_int_equal(answer(u, 0, "a.example", "text", NULL, NULL), CERTAUTO_EPERM);
+	lab_says(u->lab, "0770");
+	assert_int_equal(chmod(u->lab->folder, 01777), 0);
+	assert_int_equal(answer(u, 0, "a.example", "text", NULL, NULL), 0);
+	assert_int_equal(chmod(u->lab->folder, 0700), 0);
+	snprintf(path, sizeof(path), "%s.link", u->key);
+	assert_int_equal(symlink(u->key, path), 0);
+	assert_int_equal(answer(u, 0, "a.example", "text", "key_file", path), CERTAUTO_EPERM);
+	lab_says(u->lab, "link");
+	if (geteuid() == 0) {
+		assert_int_equal(chown(u->key, 1234, (gid_t)-1), 0);
+		assert_int_equal(answer(u, 0, "a.example", "text", NULL, NULL), CERTAUTO_EPERM);
+		lab_says(u->lab, "1234");
+	}
+	assert_int_equal(answer(u, 0, "a.example", "text", "key_file", u->lab->folder),
+		CERTAUTO_EPERM);
+	update_free(u);
+}
+
 static int present_scenario(void *arg)
 {
 	const struct update *u = arg;
@@ -267,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_target_rfc2136__what_nsupdate_says_has_a_meaning),
 		cmocka_unit_test(test_target_rfc2136__one_that_talks_too_much_is_taken_back),
 		cmocka_unit_test(test_target_rfc2136__a_key_others_can_read_is_not_used),
+		cmocka_unit_test(test_target_rfc2136__a_key_others_can_change_is_not_used),
 		cmocka_unit_test(test_target_rfc2136__memory_may_be_short),
 	};
 

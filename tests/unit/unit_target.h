@@ -22,6 +22,7 @@
 
 #define LAB_RECORDS 4
 #define LAB_REFUSED "127.0.0.1:1" /* nobody listens there: a proof that must fail */
+#define LAB_PIN "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" /* nobody has that key */
 
 struct lab_record {
 	char id[256];
@@ -287,6 +288,16 @@ static inline const char *lab_message(const struct lab *lab)
 	const certauto_error *error = certauto_context_error(lab->cx);
 
 	return error != NULL ? certauto_error_message(error) : "(no error)";
+}
+
+/* No warning but that these targets are not verified: they are told of each time. */
+static inline void lab_warns_of_nothing_else(const struct lab *lab)
+{
+	const char *at = certauto__buffer_text(&lab->warnings);
+
+	for (; *at != '\0'; at += strcspn(at, "\n"), at += *at == '\n')
+		if (strncmp(at + strcspn(at, ":"), ": insecure: ", 12) != 0)
+			fail_msg("warned: %s", at);
 }
 
 static inline void lab_says(const struct lab *lab, const char *words)

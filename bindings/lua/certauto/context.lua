@@ -213,6 +213,9 @@ end
 -- MAC key; store: where the key and the URL are kept, under name.
 function Context.methods.account(self, options)
 	options = list_of(options)
+	if options[1] == nil then
+		mistake 'a CA is needed: account { "letsencrypt", ... }'
+	end
 	return configured(accounts.OPTIONS, options,
 		wrap(Account, self, core.certauto_account_new(self._h, options[1])))
 end
@@ -222,6 +225,9 @@ end
 function Context.methods.target(self, options)
 	options = list_of(options)
 	local kind = options[1]
+	if kind == nil then
+		mistake 'a type is needed: target { "haproxy", socket = ... }'
+	end
 	if type(kind) == "table" then
 		return with_options(options, wrap(Target, self,
 			core.certauto_target_new_ops(self._h, operations(self, kind))))

@@ -57,23 +57,35 @@ function Fleet.methods.status(self, names)
 	return decoded(core.certauto_fleet_dup_status(self._h, names))
 end
 
--- What renew would do now: name, key, action, why.
-function Fleet.methods.plan(self)
-	return decoded(core.certauto_fleet_dup_plan(self._h))
+-- Names and options of a table such as { "shop", "mail", timeout = 60 }; no names: nil, for all.
+local function names_and(options, allowed)
+	local names
+	options = check_names(list_of(options), allowed)
+	if options[1] ~= nil then
+		names = {}
+		for i, one in ipairs(options) do
+			names[i] = one
+		end
+	end
+	return names, options
 end
 
--- A verb about certificates: f(handle, names, options, timeout_ms) starts it. It is called with a
--- table, the names and what options it takes: { "shop", "mail", timeout = 60 }; no names: all.
+local function renew_flags(options)
+	return options.force and core.CERTAUTO_FLEET_FORCE or 0
+end
+
+-- What renew, called the same way, would do now: name, key, action, why.
+function Fleet.methods.plan(self, options)
+	local names
+	names, options = names_and(options, "force")
+	return decoded(core.certauto_fleet_dup_plan(self._h, names, renew_flags(options)))
+end
+
+-- A verb about certificates: f(handle, names, options, timeout_ms) starts it.
 local function fleet_verb(name, allowed, f)
 	verb(Fleet, name, function(self, options)
 		local names
-		options = check_names(list_of(options), allowed)
-		if options[1] ~= nil then
-			names = {}
-			for i, one in ipairs(options) do
-				names[i] = one
-			end
-		end
+		names, options = names_and(options, allowed)
 		return start(self._cx, function() return self:results() end,
 			f(self._h, names, options, ms(options.timeout)))
 	end)
@@ -82,8 +94,7 @@ end
 -- Does what is due: issues, renews, deploys, settles what was left; force renews what is named
 -- whatever its age.
 fleet_verb("renew", "force timeout", function(h, names, options, timeout)
-	local flags = options.force and core.CERTAUTO_FLEET_FORCE or 0
-	return core.certauto_fleet_start_renew(h, names, flags, timeout)
+	return core.certauto_fleet_start_renew(h, names, renew_flags(options), timeout)
 end)
 
 -- Deploys what is current again, without asking the CA.

@@ -8,7 +8,7 @@ from _weakref import ref
 
 from ._error import Error
 from ._errors import Busy, TimedOut
-from ._handle import AGAIN, FOREVER, Handle, c, text_list
+from ._handle import AGAIN, FOREVER, Handle, c, raw, raw_or_none, text_list
 from ._job import Event, Job
 from ._objects import Account, Chain, Csr, Fleet, Key, Store, Target
 
@@ -325,8 +325,8 @@ class Context(Handle):
     def csr(self, key: Key, names: Sequence[str] | str, subject: str | None = None) -> Csr:
         """A request for names: DNS names, wildcards, addresses. subject: "CN=a, O=b"."""
         if subject is None:
-            return Csr(self, self._call(c.certauto_csr_new, self._h, key._h, names))
-        made = self._call(c.certauto_csr_new_subject, self._h, key._h, subject, names)
+            return Csr(self, self._call(c.certauto_csr_new, self._h, raw(Key, key), names))
+        made = self._call(c.certauto_csr_new_subject, self._h, raw(Key, key), subject, names)
         return Csr(self, made)
 
     def csr_from(self, data: Text) -> Csr:
@@ -359,7 +359,7 @@ class Context(Handle):
         """
         made = Account(self, c.certauto_account_new(self._h, server))
         if key is not None:
-            c.certauto_account_set_key(made._h, key._h)
+            c.certauto_account_set_key(made._h, raw(Key, key))
         if key_type is not None:
             c.certauto_account_set_key_type(made._h, key_type)
         for uri in (contact,) if isinstance(contact, str) else contact:
@@ -376,7 +376,7 @@ class Context(Handle):
         if name is not None:
             c.certauto_account_set_name(made._h, name)
         if store is not None:
-            c.certauto_account_use_store(made._h, store._h)
+            c.certauto_account_use_store(made._h, raw(Store, store))
         return made
 
     def target(self, type: Any, **options: object) -> Target:
@@ -411,7 +411,7 @@ class Context(Handle):
 
     def use_store(self, store: Store | None) -> None:
         """Keep the journals of all jobs there, so that a later run settles what this one left."""
-        c.certauto_context_use_store(self._h, store._h if store is not None else None)
+        c.certauto_context_use_store(self._h, raw_or_none(Store, store))
 
     def fleet(self, path: Any) -> Fleet:
         """A configuration file, certauto.json(5)."""

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="Handle")
     Text = Union[bytes, bytearray, memoryview, str]
 
-__all__ = ["AGAIN", "FOREVER", "Handle", "c", "milliseconds", "option_text", "text_list"]
+__all__ = [
+    "AGAIN",
+    "FOREVER",
+    "Handle",
+    "c",
+    "milliseconds",
+    "option_text",
+    "raw",
+    "raw_or_none",
+    "text_list",
+]
 
 # Types that C code makes have no module, which newer Pythons deprecate: with warnings as errors the
 # import of the extension would fail, and not gently.
@@ -87,6 +97,18 @@ def text_list(
     return [item(handle, i) or "" for i in range(count(handle))]
 
 
+def raw(kind: type[Handle], thing: object) -> Any:
+    """The handle of an object that must be of this kind."""
+    if not isinstance(thing, kind):
+        raise TypeError(f"a {kind.__name__} is needed, not {type(thing).__name__}")
+    return thing._h
+
+
+def raw_or_none(kind: type[Handle], thing: object) -> Any:
+    """The same where None will do."""
+    return raw(kind, thing) if thing is not None else None
+
+
 def option_text(value: object, argv: bool = False) -> str:
     """An option's value in the string form that all languages share."""
     if isinstance(value, bool):
@@ -135,8 +157,8 @@ class Handle:
         """The context it was made from."""
         return self._cx
 
-    # Asked only for what is missing: no attribute costs more for it.
     def __getattr__(self, name: str) -> Any:
+        """Asked only for what is missing: what was closed says so."""
         if name == "_h":
             raise ValueError(f"this {type(self).__name__} is closed")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

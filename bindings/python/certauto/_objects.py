@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ._error import Error
-from ._handle import Handle, c, milliseconds, option_text, text_list
+from ._handle import Handle, c, milliseconds, option_text, raw, raw_or_none, text_list
 from ._job import Job
 
 TYPE_CHECKING = False
@@ -20,10 +20,6 @@ LEAF, INTERMEDIATES, FULL = (
     c.CERTAUTO_CHAIN_FULL,
 )
 FORCE, BY_KEY = c.CERTAUTO_FLEET_FORCE, c.CERTAUTO_FLEET_BY_KEY
-
-
-def _raw(handle: Handle | None) -> Any:
-    return handle._h if handle is not None else None
 
 
 class _Noun(Handle):
@@ -64,7 +60,7 @@ class Key(_Noun):
     def self_sign(self, csr: Csr, not_after_at: int) -> Chain:
         """A certificate for csr signed by this key itself, valid from now on."""
         made = self._cx._call(
-            c.certauto_chain_new_self_signed, self._h, csr._h, int(not_after_at)
+            c.certauto_chain_new_self_signed, self._h, raw(Csr, csr), int(not_after_at)
         )
         return Chain(self._cx, made)
 
@@ -115,7 +111,7 @@ class Chain(_Noun):
     def check(self, key: Key, names: Sequence[str] | str) -> None:
         """What must hold before it replaces another: it belongs to key, has these names, is valid
         now, and each certificate signs the one before. Certificate is raised if not."""
-        c.certauto_chain_check(self._h, key._h, names)
+        c.certauto_chain_check(self._h, raw(Key, key), names)
 
     @property
     def names(self) -> list[str]:
@@ -199,7 +195,7 @@ class Account(_Noun):
     ) -> Order:
         """An order for the names in csr, with the targets that answer challenges; others by
         Order.use(). The certificate it replaces is told to the CA (RFC 9773)."""
-        made = Order(self._cx, c.certauto_order_new(self._h, csr._h))
+        made = Order(self._cx, c.certauto_order_new(self._h, raw(Csr, csr)))
         targets = {"http-01": http01, "dns-01": dns01, "tls-alpn-01": tlsalpn01}
         for challenge, target in targets.items():
             if target is not None:
@@ -209,7 +205,7 @@ class Account(_Noun):
         if preferred_chain is not None:
             c.certauto_order_set_preferred_chain(made._h, preferred_chain)
         if replaces is not None:
-            c.certauto_order_set_replaces(made._h, replaces._h)
+            c.certauto_order_set_replaces(made._h, raw(Chain, replaces))
         if not_before_at or not_after_at:
             c.certauto_order_set_validity(made._h, int(not_before_at), int(not_after_at))
         return made
@@ -244,7 +240,9 @@ class Account(_Noun):
 
     def start_rotate_key(self, key: Key | None = None, timeout: float | None = None) -> Job:
         """rotate_key() as a job."""
-        return self._start(c.certauto_account_start_rotate_key, self._h, _raw(key), timeout=timeout)
+        return self._start(
+            c.certauto_account_start_rotate_key, self._h, raw_or_none(Key, key), timeout=timeout
+        )
 
     def rotate_key(self, key: Key | None = None, timeout: float | None = None) -> None:
         """Replace the account's key; without one, it is made and kept in the account's store."""
@@ -282,7 +280,12 @@ class Account(_Noun):
     ) -> Job:
         """revoke() as a job."""
         return self._start(
-            c.certauto_account_start_revoke, self._h, chain._h, _raw(key), reason, timeout=timeout
+            c.certauto_account_start_revoke,
+            self._h,
+            raw(Chain, chain),
+            raw_or_none(Key, key),
+            reason,
+            timeout=timeout,
         )
 
     def revoke(
@@ -302,7 +305,7 @@ class Account(_Noun):
         return self._start(
             c.certauto_account_start_fetch_renewal,
             self._h,
-            chain._h,
+            raw(Chain, chain),
             timeout=timeout,
             value=lambda: self.renewal,
         )
@@ -371,9 +374,9 @@ class Order(_Noun):
         "dns-persist-01", "tls-alpn-01"; for all names, or those like "*.example.org". The first
         that serves a name, and that the CA offers for it, is taken."""
         if pattern is None:
-            c.certauto_order_use(self._h, challenge, _raw(target))
+            c.certauto_order_use(self._h, challenge, raw_or_none(Target, target))
         else:
-            c.certauto_order_use_for(self._h, pattern, challenge, _raw(target))
+            c.certauto_order_use_for(self._h, pattern, challenge, raw_or_none(Target, target))
 
     def start(self, timeout: float | None = None) -> Job:
         """run() as a job; its value is the chain."""
@@ -514,7 +517,12 @@ class Target(_Noun):
     ) -> Job:
         """deploy() as a job."""
         return self._start(
-            c.certauto_target_start_deploy, self._h, name, chain._h, _raw(key), timeout=timeout
+            c.certauto_target_start_deploy,
+            self._h,
+            name,
+            raw(Chain, chain),
+            raw_or_none(Key, key),
+            timeout=timeout,
         )
 
     def deploy(
@@ -758,9 +766,12 @@ class Fleet(_Noun):
         found: dict[str, Any] = _json(c.certauto_fleet_dup_status(self._h, names))
         return found
 
-    def plan(self) -> list[dict[str, Any]]:
-        """What renew would do now: name, key, action, why."""
-        found: list[dict[str, Any]] = _json(c.certauto_fleet_dup_plan(self._h))
+    def plan(
+        self, names: Sequence[str] | str | None = None, *, force: bool = False
+    ) -> list[dict[str, Any]]:
+        """What renew, called the same way, would do now: name, key, action, why."""
+        flags = FORCE if force else 0
+        found: list[dict[str, Any]] = _json(c.certauto_fleet_dup_plan(self._h, names, flags))
         return found
 
     def _work(

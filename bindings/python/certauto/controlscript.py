@@ -194,8 +194,10 @@ class _Report:
             pass
 
     def event(self, event: Event) -> None:
-        """What jobs tell: all of it, or what a person should know."""
-        if self.debug or event.type is EventType.WARNING:
+        """What jobs tell: all of it, or what a person should know. Not verified is a controller
+        on this machine only, or one that has shown its pin."""
+        is_known = event.type is EventType.WARNING and ": insecure: " in (event.text or "")
+        if self.debug or (event.type is EventType.WARNING and not is_known):
             self.say(f"{event.object}: {event.text}" if event.object else str(event.text))
 
     def failure(self, error: Exception) -> Error:
@@ -205,7 +207,18 @@ class _Report:
         if error.advice and error.message.startswith("avi: "):
             advice = error.advice.replace("the option ", "the parameter ")
             error.advice = re.sub(r"\b(virtualservice|ca_file|pin)\b", _parameter, advice)
+        error.message += _others(error)
         return type(error)(self._clean(str(error)), retry_at=error.retry_at)
+
+
+def _others(error: Error) -> str:
+    """The names that failed besides the one that the message is about."""
+    names = dict.fromkeys(one.name for one in error.subproblems if one.name)
+    left = [
+        name for name in names
+        if not re.search(rf"(?<![\w.*-]){re.escape(name)}(?![\w-]|\.\w)", error.message)
+    ]  # fmt: skip
+    return f"; also failed: {', '.join(left)}" if left else ""
 
 
 def _parameter(option: re.Match[str]) -> str:

@@ -23,6 +23,23 @@ TAKEN = ("dryrun contact directory_url letsencrypt_key debug state ca_file eab_k
 PARAMETERS = {name: controlscript.PARAMETERS[name] for name in TAKEN.split()}
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The key is for one host."""
+
+    def redirect_request(self, *_):
+        """What is told to go elsewhere fails."""
+
+
+def update(call, txt, ca_file):
+    """Has a value shown; an answer that does not repeat it comes from somebody else."""
+    tls = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))
+    opener = urllib.request.build_opener(tls, NoRedirects, urllib.request.ProxyHandler({}))
+    with opener.open(call, timeout=20) as answer:
+        body = answer.read(65536)
+        if answer.status != 200 or b'"%s"' % txt.encode() not in body:
+            raise ValueError(f"HTTP status {answer.status}, and not the value that was sent")
+
+
 class AcmeDns:
     """Puts TXT records into acme-dns. What waits for it is a thread: operations must not block."""
 
@@ -39,11 +56,9 @@ class AcmeDns:
         body = json.dumps({"subdomain": work.option("subdomain"), "txt": work.value})
         headers = {"X-Api-User": work.option("user"), "X-Api-Key": work.option("key")}
         call = urllib.request.Request(work.option("url") + "/update", body.encode(), headers)
-        tls = ssl.create_default_context(cafile=work.option("ca_file"))
         if (answer := self.calls.get(work.value)) is None:
-            answer = self.calls[work.value] = self.pool.submit(
-                lambda: urllib.request.urlopen(call, timeout=20, context=tls).close()
-            )
+            answer = self.pool.submit(update, call, work.value, work.option("ca_file"))
+            self.calls[work.value] = answer
         wait = None if answer.done() else 0.05
         if wait is None and answer.exception():
             raise certauto.Refused(f"acme-dns at {work.option('url')}: {answer.exception()}")
