@@ -252,7 +252,7 @@ check-flow: all $(EXAMPLES) $(SHIM)
 
 # Not once more: what tests the simulators. FULL=1: all else; a check leaves out what goes through the
 # same code again and again, to be struck somewhere else or to be told in other words, and takes every
-# sixth test of the rest.
+# tenth test of the rest.
 NOT_ASAN := sim_* $(if $(filter 1,$(FULL)),,kill backup acceptance netscaler_sweep netscaler_back nsx_sweep nsx_back fe_sweep account order issue \
 	verbs hook_verbs)
 ASAN_FLAGS := $(foreach file,$(NOT_ASAN),--ignore-glob='*/test_$(file).py')
@@ -261,7 +261,7 @@ check-asan:
 	+@$(PARALLEL) SANITIZE=1 check-build
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 check-unit
 	+@$(SANITIZER_ENV) $(AGAIN) SANITIZE=1 FLOW_FLAGS="$(ASAN_FLAGS)" \
-		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,6) check-flow
+		CERTAUTO_SAMPLE=$(if $(filter 1,$(FULL)),1,10) check-flow
 
 check-scenarios: all python lua
 	@CC='$(CC)' CERTAUTO_BIN='$(abspath $(COMMAND))' CERTAUTO_PYTHON='$(abspath $(PYTHON_OUT))' \

@@ -27,7 +27,7 @@ def sample(binary, points, n):
     return random.Random(seed.digest()).sample(points, n)
 
 
-@pytest.mark.parametrize("title", sampled(CASES, 2))
+@pytest.mark.parametrize("title", sampled(CASES, 3))
 def test_kill__struck_anywhere_the_next_run_mends_it(binary, title):
     built = shim.built_beside(binary)
     points = sweep.counted_points(binary, built, title)

@@ -298,7 +298,7 @@ def _usual(tls, pair, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", sampled((name for name in MISBEHAVIOURS if name not in UNSEEN), 3)
+    "name", sampled((name for name in MISBEHAVIOURS if name not in UNSEEN), 5)
 )
 def test_misbehaviour__is_seen(ca, usual, name):
     ca.misbehave(name)

@@ -739,7 +739,7 @@ def check_later(case, verb):
         assert again.status == 0, again
 
 
-@pytest.mark.parametrize("name", sampled(MISBEHAVIOURS, 3))
+@pytest.mark.parametrize("name", sampled(MISBEHAVIOURS, 5))
 def test_storm__ends_as_the_page_says(storm, bench, usual_kib, name):
     outcome, case = OUTCOMES[name], storm[name].result()
     first, made, verb = case.first, case.counts, verb_for(name)

@@ -12,7 +12,7 @@ from conftest import PACKAGE, ROOT, allocated, descriptors
 from bench.thousand import SimulatedCA
 
 ROUNDS = 150
-SECONDS = float(os.environ.get("CERTAUTO_STRESS_S", "10"))
+SECONDS = float(os.environ.get("CERTAUTO_STRESS_S", "60"))
 
 
 def test_stress__threads_with_random_cancels(tmp_path):
