@@ -33,6 +33,7 @@ class TlsServer(Server):
         self._choose = choose
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.options |= ssl.OP_NO_TICKET
+        self._context.num_tickets = 0  # of one that presented another certificate
         self._context.sni_callback = self._present
 
     def _present(self, sock, name, _context):
