@@ -135,7 +135,7 @@ struct certauto_job {
 	int index;
 	int entered;                     /* the step was asked in this visit */
 	int lost;                        /* an earlier attempt of it was sent and not answered
-	                                    definitely */
+	                                    definitely, or was one request of several */
 	int begun;                       /* this attempt was: a call may be at it for long */
 	int64_t step_since, attempts;
 	int n_now, n_soon, n_relogin, n_goto;

@@ -196,8 +196,12 @@ static void step_through(certauto_job *job)
 
 /* ---- verdicts ---- */
 
+/* Of several requests that a step makes one has been answered: what it has done stays to be taken
+ * back, also when the next cannot be sent. */
 static void wait_again(certauto_job *job)
 {
+	if (job->begun && !certauto__text_equal(job->x.method, "GET"))
+		job->lost = 1;
 	job->stage = CERTAUTO__STAGE_ASK;
 	job_wait(job, CERTAUTO__WAIT_TIMER);
 	certauto__job_set_timer(job, job->again_ms);

@@ -117,3 +117,8 @@ STRUCK = [
 @pytest.mark.parametrize("number", NUMBERS)
 def test_sweep__old_or_new_and_the_next_run_mends_it(scenario, strike, number):
     strike_at(scenario, strike, number)
+
+
+@pytest.mark.parametrize("number", [10, 16, 19])
+def test_sweep__interrupted_at_the_login_that_follows_a_change(number):
+    strike_at(Legacy, BY_NAME["interrupted"], number)
