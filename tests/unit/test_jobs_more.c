@@ -681,6 +681,45 @@ static void test_peer__what_was_never_sent_to_a_dead_peer_is_not_undone(void **s
 	certauto__peer_unref(peer);
 }
 
+static int change(certauto_job *job, certauto__exchange *x)
+{
+	(void)job;
+	(void)x;
+	return 0;
+}
+
+static certauto__verdict ask_change_then_look(certauto_job *job, certauto__exchange *x)
+{
+	return certauto__step_attempts(job) == 1 ? certauto__ask_call(x, change)
+						 : ask_socket(job, x);
+}
+
+static certauto__verdict read_first_of_two(certauto_job *job, certauto__exchange *x)
+{
+	(void)x;
+	return certauto__step_attempts(job) == 1 ? certauto__again(job, 0) : CERTAUTO__NEXT;
+}
+
+static const struct certauto__step two_requests_steps[] = {
+	{ .name = "a", .ask = ask_change_then_look, .read = read_first_of_two, .undo = undo }
+};
+TABLE(two_requests, two_requests_steps, .flags = 0);
+
+/* But what the step had changed before is. */
+static void test_peer__what_was_done_before_it_was_dead_is_undone(void **state)
+{
+	certauto__peer *peer = peer_of(*state);
+
+	peer->silent = CERTAUTO__SILENT_MAX;
+	peer->closed_until = certauto__clock_ms() + 60000;
+	certauto__error_set(&peer->last, CERTAUTO_ENET, NULL, "no answer");
+	assert_int_equal(wait_and_free(start_as(*state, &two_requests, peer, "test", "one")),
+		CERTAUTO_ENET);
+	assert_string_equal(diary.text, "-a ");
+	assert_int_equal(record.len, 0);
+	certauto__peer_unref(peer);
+}
+
 static const struct certauto__step owed_steps[] = {
 	ROW("a", CERTAUTO__COMMIT | CERTAUTO__OWED), ROW("b", CERTAUTO__OWED)
 };
@@ -1253,6 +1292,7 @@ int main(void)
 		TEST(test_peer__a_turn_that_is_not_taken_goes_to_the_next),
 		TEST(test_peer__a_place_that_is_not_taken_goes_to_the_next),
 		TEST(test_peer__what_was_never_sent_to_a_dead_peer_is_not_undone),
+		TEST(test_peer__what_was_done_before_it_was_dead_is_undone),
 		TEST(test_peer__cancelled_in_line_no_step_runs),
 		TEST(test_children__a_deadline_in_line_makes_no_room),
 		TEST(test_children__an_undo_by_children_holds_only_if_they_end_well),
