@@ -4,13 +4,14 @@
  * proved on the wire. What it has replaced is removed at the end. */
 
 #include "targets/avi_deploy.h"
-#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define LOOK_AGAIN_MAX 3 /* the engine goes back no more than that */
 

@@ -9,7 +9,6 @@
  * may be it, a value a line. */
 
 #include "targets/avi_present.h"
-#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <certauto/error.h>
 
 #include "core/memory.h"
+#include "targets/device.h"
 
 #define ROWS_MAX 32     /* more are not compared: it is a mess of names anyway */
 #define VIPS_MAX 16

@@ -14,7 +14,6 @@
  * was refused; ".sent" and ".same". Of check: ".looked", "now" or "yes", at what is attached. */
 
 #include "targets/avi_present.h"
-#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include <certauto/error.h>
 
 #include "core/clock.h"
+#include "targets/device.h"
 
 #define CHALLENGES "/.well-known/acme-challenge/"
 #define FIRST 1000001 /* lowest index of ours: people number from 1 on */

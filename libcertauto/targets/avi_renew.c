@@ -3,11 +3,12 @@
  * profile: it is told to do it now, and waited for; then a handshake tells what is served. */
 
 #include "targets/avi_deploy.h"
-#include "targets/device.h"
 
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define PATIENCE_MS (10 * 60 * 1000) /* a script has five minutes where nobody says otherwise */
 #define DELAY_MS 250

@@ -4,12 +4,13 @@
  * changed. */
 
 #include "targets/avi.h"
-#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define ITEM_MAX 512
 

@@ -4,13 +4,14 @@
  * What it has replaced is removed at the end. */
 
 #include "targets/fe_deploy.h"
-#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define LOOK_AGAIN_MAX 3 /* the engine goes back no more than that */
 #define ANSWER_MAX ((size_t)4 << 20) /* each certificate of a list has its chain and its key */

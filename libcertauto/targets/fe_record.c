@@ -6,7 +6,6 @@
  * If another process has changed it meanwhile, it begins anew. */
 
 #include "targets/fe_dns.h"
-#include "targets/device.h"
 
 #include <string.h>
 
@@ -14,6 +13,7 @@
 
 #include "core/memory.h"
 #include "json/reader.h"
+#include "targets/device.h"
 
 #define TYPE "TXT"
 #define DESCRIPTION "certauto"

@@ -4,11 +4,12 @@
  * have to. Nothing is changed. */
 
 #include "targets/fe.h"
-#include "targets/device.h"
 
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define SHOWN_ZONES 300
 

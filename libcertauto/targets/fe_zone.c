@@ -4,13 +4,13 @@
  * here. */
 
 #include "targets/fe_dns.h"
-#include "targets/device.h"
 
 #include <string.h>
 
 #include <certauto/error.h>
 
 #include "core/memory.h"
+#include "targets/device.h"
 
 #define PAGES_MAX 40 /* of 500 */
 

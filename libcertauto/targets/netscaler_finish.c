@@ -4,12 +4,13 @@
  * can ask for them, the old files go. What cannot be removed is told, and is no reason to fail. */
 
 #include "targets/netscaler_deploy.h"
-#include "targets/device.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <certauto/error.h>
+
+#include "targets/device.h"
 
 #define SYNC_DELAY_MS 100 /* and more with each look */
 #define SYNC_DELAY_MAX_MS 2000

@@ -4,7 +4,6 @@
  * is waited for; read back, proved on the wire. What it has replaced is removed at the end. */
 
 #include "targets/nsx_deploy.h"
-#include "targets/device.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <certauto/error.h>
 
 #include "core/memory.h"
+#include "targets/device.h"
 
 #define PAGE "page_size=200" /* certificates of a page: an answer has its limit */
 #define PAGES_MAX 500
